@@ -1,0 +1,44 @@
+# Everything works from a fresh clone: the first target that needs it runs scripts/bootstrap.sh.
+BUILD ?= build/release
+.PHONY: build test demo peers bench fuzz asan fmt lint clean
+
+build: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja: .venv/.ready
+	cmake --preset release -B $(BUILD)
+
+.venv/.ready: scripts/bootstrap.sh requirements.txt
+	scripts/bootstrap.sh
+
+.venv-peers/.ready: scripts/bootstrap.sh requirements-peers.txt
+	scripts/bootstrap.sh peers
+
+test: build
+	scripts/test.sh $(BUILD)
+
+demo: build
+	scripts/demo.sh $(BUILD)/merit
+
+peers: build .venv-peers/.ready
+	scripts/peers.sh $(BUILD)
+
+bench: build
+	scripts/bench.sh $(BUILD)
+
+fuzz: .venv/.ready
+	scripts/fuzz.sh
+
+asan: .venv/.ready
+	cmake --preset asan
+	ninja -C build/asan
+	scripts/test.sh build/asan
+
+fmt:
+	git ls-files '*.h' '*.cc' | xargs clang-format-14 -i
+
+lint:
+	scripts/lint.sh
+
+clean:
+	rm -rf build

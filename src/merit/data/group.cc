@@ -1,5 +1,7 @@
 #include "merit/data/group.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 

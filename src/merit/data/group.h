@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "merit/core/content.h"
+#include "merit/core/error.h"
 #include "merit/core/json.h"
 
 namespace merit::data {

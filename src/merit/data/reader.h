@@ -33,7 +33,8 @@ class RowReader {
   RowReader(const RowReader&) = delete;
   RowReader& operator=(const RowReader&) = delete;
 
-  // The next row, its RowError, or nothing at the end. After an error the reader goes on with the next row where the
+  // The next row, the error that stands in its place (kLimit: too long or too deep, kData: not a JSON object), or
+  // nothing at the end. After an error the reader goes on with the next row where the
   // rest can still be told apart; a JSON array that is broken between its rows, a gzip stream that is damaged and a
   // failed read are thrown, as Error(kData) or Error(kIo).
   std::optional<Result<Row>> next();

@@ -216,6 +216,12 @@ void take_steps(Columns& columns, Group& group) {
   group.candidates.push_back(std::move(candidate));
 }
 
+// Whatever the order of a message's members.
+bool same(const OrderedJson& a, const OrderedJson& b) { return Json(a) == Json(b); }
+bool same(const Content& a, const Content& b) {
+  return is_messages(a) ? same(std::get<OrderedJson>(a), std::get<OrderedJson>(b)) : a == b;
+}
+
 void refuse_empty(const Content& content, const std::string& where) {
   if (is_empty(content)) bad_row("empty", where, "expected an answer, got an empty one");
 }
@@ -232,7 +238,7 @@ void take_pair(Columns& columns, Group& group, const std::string& where) {
   }
   refuse_empty(chosen, columns.where("chosen"));
   refuse_empty(rejected, columns.where("rejected"));
-  if (chosen == rejected) bad_row("equal answers", where, "\"chosen\" and \"rejected\" are equal");
+  if (same(chosen, rejected)) bad_row("equal answers", where, "\"chosen\" and \"rejected\" are equal");
   if (group.layout == Layout::kImplicitPreference) {
     SplitPair split = split_pair(chosen, rejected);
     const std::string after = fmt::format(" after the {} bytes or messages that both share",
@@ -326,14 +332,14 @@ SplitPair split_pair(const Content& chosen, const Content& rejected) {
   if (is_messages(chosen)) {
     const OrderedJson& a = std::get<OrderedJson>(chosen);
     const OrderedJson& b = std::get<OrderedJson>(rejected);
-    const auto parting = std::mismatch(a.begin(), a.begin() + std::min(a.size(), b.size()), b.begin()).first;
-    const auto n = parting - a.begin();
-    const auto slice = [](auto first, auto last) {
+    size_t n = 0;
+    while (n < a.size() && n < b.size() && same(a[n], b[n])) ++n;
+    const auto slice = [](const OrderedJson& messages, size_t first, size_t last) {
       OrderedJson out = OrderedJson::array();
-      for (; first != last; ++first) out.push_back(*first);
+      for (size_t i = first; i < last; ++i) out.push_back(messages[i]);
       return out;
     };
-    return {slice(a.begin(), parting), slice(parting, a.end()), slice(b.begin() + n, b.end())};
+    return {slice(a, 0, n), slice(a, n, a.size()), slice(b, n, b.size())};
   }
   const std::string& a = std::get<std::string>(chosen);
   const std::string& b = std::get<std::string>(rejected);

@@ -16,15 +16,15 @@ namespace merit::report {
 enum class ScoreScale { kUnitless, kLogOdds, kProbability };
 
 struct SelectionEvidence {
-  std::string scorer;     // the reward's name as people should read it: "R"
-  std::string model;      // that gave the candidates
-  std::string data;       // file or task
+  std::string scorer;  // the reward's name as people should read it: "R"
+  std::string model;   // that gave the candidates
+  std::string data;    // file or task
   std::string data_hash;
-  std::string version;    // of merit
+  std::string version;  // of merit
   uint64_t seed = 0;
-  size_t read = 0;        // groups read
-  std::vector<std::pair<std::string, size_t>> dropped;       // reason, groups; besides what the summary dropped
-  std::vector<std::pair<std::string, std::string>> facts;    // anything else, in order
+  size_t read = 0;                                         // groups read
+  std::vector<std::pair<std::string, size_t>> dropped;     // reason, groups; besides what the summary dropped
+  std::vector<std::pair<std::string, std::string>> facts;  // anything else, in order
   ScoreScale scale = ScoreScale::kUnitless;
 };
 

@@ -14,9 +14,9 @@ namespace merit::report {
 enum class Align { kLeft, kRight };
 
 struct TableStyle {
-  bool colour = false;    // bold head, dim rules (ANSI)
-  size_t max_width = 0;   // cells of left-aligned columns are cut with "…" to fit; 0 = no limit
-  bool unicode = true;    // rules of box characters, else of '-'
+  bool colour = false;   // bold head, dim rules (ANSI)
+  size_t max_width = 0;  // cells of left-aligned columns are cut with "…" to fit; 0 = no limit
+  bool unicode = true;   // rules of box characters, else of '-'
 };
 
 // Colour and width of the terminal behind `fd`; colourless and unlimited if it is none, or if NO_COLOR is set.

@@ -15,10 +15,10 @@
 namespace merit::search {
 
 struct SelectionCandidate {
-  std::string text;  // for people; not looked at here
+  std::string text;                                         // for people; not looked at here
   double score = std::numeric_limits<double>::quiet_NaN();  // NaN: the reward abstained
-  std::optional<bool> right;  // nullopt: could not be judged
-  std::string key;            // the normalised answer; "" = none
+  std::optional<bool> right;                                // nullopt: could not be judged
+  std::string key;                                          // the normalised answer; "" = none
 };
 
 struct SelectionGroup {
@@ -52,8 +52,8 @@ const char* verdict_name(Verdict verdict);  // "gain", "none", "loss"
 
 struct Accuracies {
   stats::Estimate first, mean, chosen, majority, oracle;
-  stats::Estimate gain;           // chosen - mean, paired over groups
-  stats::Estimate majority_gain;  // majority - mean, paired over groups
+  stats::Estimate gain;              // chosen - mean, paired over groups
+  stats::Estimate majority_gain;     // majority - mean, paired over groups
   Verdict verdict = Verdict::kNone;  // gain or loss only if the interval of `gain` excludes 0
 };
 
@@ -69,17 +69,17 @@ struct CurvePoint {
 };
 
 struct SelectionCounts {
-  size_t groups = 0;               // in the input
-  size_t used = 0;                 // in every number of the summary
-  size_t empty = 0;                // dropped: no candidates
-  size_t unjudged = 0;             // dropped: a candidate's rightness is unknown
-  size_t unscored = 0;             // dropped: no candidate has a score
-  size_t candidates = 0;           // in used groups
-  size_t abstained = 0;            // candidates without a score in used groups: count in mean, first, majority, oracle
-  size_t no_answer = 0;            // candidates without an answer in used groups
-  size_t chosen_ties = 0;          // used groups with a tie at the top score
-  size_t majority_ties = 0;        // used groups with a tie between answers
-  size_t curve_groups = 0;         // used groups with at least the commonest number of candidates
+  size_t groups = 0;         // in the input
+  size_t used = 0;           // in every number of the summary
+  size_t empty = 0;          // dropped: no candidates
+  size_t unjudged = 0;       // dropped: a candidate's rightness is unknown
+  size_t unscored = 0;       // dropped: no candidate has a score
+  size_t candidates = 0;     // in used groups
+  size_t abstained = 0;      // candidates without a score in used groups: count in mean, first, majority, oracle
+  size_t no_answer = 0;      // candidates without an answer in used groups
+  size_t chosen_ties = 0;    // used groups with a tie at the top score
+  size_t majority_ties = 0;  // used groups with a tie between answers
+  size_t curve_groups = 0;   // used groups with at least the commonest number of candidates
 };
 
 struct SelectionSummary {

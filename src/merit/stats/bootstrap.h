@@ -15,7 +15,8 @@ struct BootstrapOptions {
   double level = 0.95;
   size_t resamples = 2000;
   uint64_t seed = 0;
-  // The range the statistic can take. Used when the resamples do not differ, so that an interval is never a point.
+  // The range the statistic can take: an interval is never narrower than unanimous_interval() over it, so it is never a
+  // point. Infinite limits give no interval narrower than everything.
   double low = 0;
   double high = 1;
 };
@@ -25,8 +26,9 @@ struct BootstrapOptions {
 using GroupStatistic = std::function<std::optional<double>(std::span<const double> weights)>;
 
 // BCa up to 2,000 groups, percentile above (its correction vanishes as 1/sqrt(n) and costs n evaluations), both named
-// in the interval's method. When all resamples agree, or fewer than half are defined, the interval is
-// unanimous_interval(). nullopt if the statistic is undefined on the data or there are no groups.
+// in the interval's method. Where unanimous_interval() reaches further, as with few groups or few that differ, the end
+// is its end and the method says so; when all resamples agree, or fewer than half are defined, it stands alone. nullopt
+// if the statistic is undefined on the data or there are no groups.
 std::optional<Estimate> bootstrap(size_t groups, const GroupStatistic& statistic, const BootstrapOptions& options = {});
 
 // The mean of one value a group. Missing values are skipped and counted.

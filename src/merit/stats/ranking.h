@@ -14,7 +14,7 @@
 namespace merit::stats {
 
 struct PairCounts {
-  size_t wins = 0;     // better scored above worse
+  size_t wins = 0;  // better scored above worse
   size_t losses = 0;
   size_t ties = 0;
   size_t skipped = 0;  // a score was missing
@@ -42,11 +42,11 @@ struct Subset {
 };
 
 struct Averages {
-  double macro = 0;         // the mean of the subsets' accuracies, every subset alike
-  double micro = 0;         // all correct over all items, every item alike
-  size_t subsets = 0;       // with at least one item
+  double macro = 0;    // the mean of the subsets' accuracies, every subset alike
+  double micro = 0;    // all correct over all items, every item alike
+  size_t subsets = 0;  // with at least one item
   size_t items = 0;
-  size_t empty_subsets = 0; // left out of both
+  size_t empty_subsets = 0;  // left out of both
 };
 
 // nullopt if no subset has an item.

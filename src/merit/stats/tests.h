@@ -34,7 +34,8 @@ std::optional<TestResult> sign_flip_test(std::span<const double> differences, ui
 // Best-of-N against chance: group i is right with probability shares[i] when a candidate is drawn at random, so the
 // number right is Poisson-binomial. `right` is the number of groups whose chosen candidate is right. statistic:
 // right/n - mean share. Exact (convolution) up to 20,000 undecided groups, above that the normal limit with
-// continuity correction. nullopt for no groups; Error(kData) for a share outside [0, 1] or right > n.
+// continuity correction. nullopt for no groups; Error(kData) for a share outside [0, 1], and for a `right`
+// that groups with share 0 or 1 rule out.
 std::optional<TestResult> random_choice_test(std::span<const double> shares, uint64_t right);
 
 }  // namespace merit::stats

@@ -56,13 +56,12 @@ class GgufFile : public WeightSource {
 
  private:
   void parse(std::span<const std::byte> bytes);
-  void open_parts(const std::filesystem::path& first);
+  void open_parts(const std::filesystem::path& first, int64_t count);
   const GgufValue& value(std::string_view key) const;
   template <typename T>
   const T& get(std::string_view key, const char* expected) const;
 
-  std::unique_ptr<MappedFile> file_;
-  std::vector<std::unique_ptr<GgufFile>> parts_;
+  std::vector<std::unique_ptr<MappedFile>> files_;  // one, or the parts in order
   uint32_t version_ = 0;
   std::map<std::string, GgufValue, std::less<>> metadata_;
 };

@@ -72,7 +72,8 @@ std::shared_ptr<const WeightSource> open_weights(const std::filesystem::path& pa
 // Bool gives 0 and 1.
 void to_float(const TensorView& tensor, std::span<float> out);
 
-// The part [begin, end) of the outermost dimension, 0 <= begin <= end <= shape[0]; the tensor is not a scalar.
+// The part [begin, end) of the outermost dimension, 0 <= begin <= end <= shape[0]; the tensor is not a scalar. A
+// quantised tensor of one dimension can be cut at whole blocks only.
 TensorView rows(const TensorView& tensor, int64_t begin, int64_t end);
 
 }  // namespace merit::formats

@@ -48,7 +48,7 @@ void check_shape(at::ScalarType dtype, const ProductShape& shape) {
          "(largest difference {:.3g}), so scores would depend on their batch; use another compute dtype, another "
          "number of threads or another libtorch build",
          c10::toString(dtype), shape.out, shape.in, batch.rows, kRows,
-         (part.to(at::kDouble) - expected.to(at::kDouble)).abs().max().item<double>());
+         part.to(at::kDouble).sub(expected.to(at::kDouble)).abs().max().item().toDouble());
   }
 }
 

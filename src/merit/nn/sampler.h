@@ -50,21 +50,21 @@ class Sampler {
 
  private:
   struct Candidate {
-    float distance;  // (max - z) / temperature
+    double distance;  // max - z
+    double mass;      // exp(-distance / temperature)
     int32_t id;
-    double mass;  // exp(-distance)
   };
-  int32_t draw_unfiltered(std::span<const float> logits, double max, double uniform, float* logp);
-  void collect(std::span<const float> logits, double max);
+  template <typename T>
+  Draw draw_row(std::span<const T> logits, double uniform);
+  template <typename T>
+  void collect(std::span<const T> logits, T max);
   void keep_top_k();
-  void keep_top_p(double total);
+  void keep_top_p();
 
-  double temperature_;
-  int64_t top_k_;
-  double top_p_;
-  double min_p_;
-  std::vector<Candidate> candidates_;
+  SamplingParams params_;
+  std::vector<Candidate> candidates_;  // by rising id, except while top-p looks at them
   std::vector<double> block_mass_;
+  double total_ = 0;  // mass of the tokens that top-p takes its share of
 };
 
 // The Philox stream of sequence `index` of the group `stream`.

@@ -12,6 +12,9 @@
 
 namespace merit::nn {
 
+// The shape of the model at `path`, whose weights `source` is.
+ModelConfig load_config(const std::filesystem::path& path, const formats::WeightSource& source);
+
 struct LoadOptions {
   at::ScalarType dtype = at::kFloat;  // compute dtype: kFloat, kBFloat16, or kDouble for checks
 };
@@ -28,7 +31,8 @@ class Transformer {
   const Weights& weights() const { return weights_; }
   at::ScalarType dtype() const { return weights_.dtype(); }
   // The vocabulary projection, [vocab, hidden] in the compute dtype: logits are hidden @ vocab_weight^T.
-  const at::Tensor& vocab_weight() const { return weights_.vocab; }
+  // Error(kUnsupported) for a model that has none.
+  const at::Tensor& vocab_weight() const;
 
  private:
   ModelConfig config_;

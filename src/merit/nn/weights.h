@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "merit/nn/config.h"
+#include "merit/nn/linear.h"
 
 namespace merit::formats {
 class WeightSource;
@@ -16,26 +17,23 @@ namespace merit::nn {
 
 struct LayerWeights {
   at::Tensor attention_norm;  // [hidden]
-  at::Tensor qkv;             // [q_size + 2 * kv_size, hidden]: query rows, then key rows, then value rows
-  at::Tensor qkv_bias;        // [q_size + 2 * kv_size], undefined where the model has none; so all biases
-  at::Tensor out;             // [hidden, q_size]
-  at::Tensor out_bias;        // [hidden]
+  Linear qkv;                 // hidden -> q_size + 2 * kv_size: query, then key, then value
+  Linear out;                 // q_size -> hidden
   at::Tensor mlp_norm;        // [hidden]
-  at::Tensor gate_up;         // [2 * ffn, hidden]: gate rows, then up rows
-  at::Tensor gate_up_bias;    // [2 * ffn]
-  at::Tensor down;            // [hidden, ffn]
-  at::Tensor down_bias;       // [hidden]
+  Linear gate_up;             // hidden -> 2 * ffn: gate, then up
+  Linear down;                // ffn -> hidden
 };
 
 struct Weights {
   at::Tensor embedding;  // [vocab, hidden]
   std::vector<LayerWeights> layers;
   at::Tensor final_norm;  // [hidden]
-  at::Tensor vocab;       // [vocab, hidden]: the same tensor as `embedding` in a tied model
+  at::Tensor vocab;       // [vocab, hidden]: the same tensor as `embedding` in a tied model; undefined in a folder
+                          // that has a score head instead
 
   at::ScalarType dtype() const { return embedding.scalar_type(); }
-  // Every defined tensor once, in a fixed order.
-  std::vector<at::Tensor*> parameters();
+  // Every defined tensor once, in a fixed order: the handles share their storage.
+  std::vector<at::Tensor> parameters() const;
 };
 
 // Reads every tensor of the config from the container, checks its shape, and converts it to `dtype`. GGUF's order of

@@ -1,0 +1,2 @@
+#define MERIT_KERNELS kernels_base
+#include "merit/nn/kernels.inc"

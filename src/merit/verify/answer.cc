@@ -1,6 +1,36 @@
 #include "merit/verify/answer.h"
 
+#include "merit/core/strings.h"
+#include "merit/verify/reading.h"
+
 namespace merit::verify {
+namespace {
+
+// The tolerance as the decimal it was written as: 0.01 is 1/100, not the double next to it.
+Rational exact(double tolerance) { return read_number(format_double(tolerance), false).value; }
+
+bool close(const Rational& a, const Rational& b, double tolerance) {
+  if (equal(a, b)) return true;
+  if (!(tolerance > 0)) return false;
+  const Rational difference = (a + -b).reduced();
+  const Rational bound = (exact(tolerance) * b).reduced();
+  return !difference.overflowed() && !bound.overflowed() && magnitude_at_most(difference, bound);
+}
+
+bool same_number(const Number& answer, const Number& reference, const VerifyOptions& options) {
+  if (close(answer.value, reference.value, options.relative_tolerance)) return true;
+  if (!options.ignore_percent || answer.percent == reference.percent) return false;
+  const Rational hundred{false, Natural(100), Natural(1)};
+  const Rational a = answer.percent ? answer.value * hundred : answer.value;
+  const Rational b = reference.percent ? reference.value * hundred : reference.value;
+  return !a.overflowed() && !b.overflowed() && close(a, b, options.relative_tolerance);
+}
+
+Verdict unknown(AbstainCause cause, std::string reason, std::string extracted = {}) {
+  return {Outcome::kUnknown, cause, std::move(extracted), std::move(reason)};
+}
+
+}  // namespace
 
 const char* name_of(AnswerKind kind) {
   switch (kind) {
@@ -46,6 +76,38 @@ const char* name_of(AbstainCause cause) {
       return "item";
   }
   return "none";
+}
+
+Verdict verify_answer(std::string_view response, std::string_view reference, AnswerKind kind,
+                      const VerifyOptions& options) {
+  const Reading gold = read_reference(reference, kind);
+  if (!gold.readable) return unknown(AbstainCause::kItem, "the reference is not readable: " + gold.reason);
+  if (kind == AnswerKind::kNumber && gold.number.kind != Number::Kind::kExact) {
+    return unknown(AbstainCause::kItem, "the reference needs more than 4096 bits");
+  }
+  if (response.size() > options.max_response_bytes) {
+    return unknown(AbstainCause::kResponse, "the response is over the length limit");
+  }
+  Reading answer = read_response(response, kind);
+  if (!answer.readable) return unknown(AbstainCause::kResponse, answer.reason, std::move(answer.text));
+  const bool huge = kind == AnswerKind::kNumber && answer.number.kind == Number::Kind::kHuge;
+  const bool same = !huge && (kind == AnswerKind::kNumber ? same_number(answer.number, gold.number, options)
+                                                          : answer.key == gold.key);
+  return {same ? Outcome::kCorrect : Outcome::kIncorrect, AbstainCause::kNone, std::move(answer.text),
+          same   ? "equal"
+          : huge ? "far too large"
+                 : "different"};
+}
+
+std::optional<std::string> answer_key(std::string_view response, AnswerKind kind, const VerifyOptions& options) {
+  if (response.size() > options.max_response_bytes) return std::nullopt;
+  const Reading answer = read_response(response, kind);
+  if (!answer.readable) return std::nullopt;
+  if (kind != AnswerKind::kNumber) return answer.key;
+  if (answer.number.kind == Number::Kind::kHuge) return std::nullopt;
+  if (!options.ignore_percent || !answer.number.percent) return answer.key;
+  const Rational bare = (answer.number.value * Rational{false, Natural(100), Natural(1)}).reduced();
+  return bare.overflowed() ? answer.key : bare.to_string();
 }
 
 }  // namespace merit::verify

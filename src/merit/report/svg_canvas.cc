@@ -89,8 +89,9 @@ void Canvas::text(double x, double y, std::string_view text, Anchor anchor, std:
 }
 
 void Canvas::vertical_text(double x, double y, std::string_view text) {
-  body_ += fmt::format(R"(<text transform="translate({} {}) rotate(-90)" text-anchor="middle" class="axis">{}</text>)",
-                       coordinate(x), coordinate(y), escape_html(text));
+  body_ +=
+      fmt::format(R"svg(<text transform="translate({} {}) rotate(-90)" text-anchor="middle" class="axis">{}</text>)svg",
+                  coordinate(x), coordinate(y), escape_html(text));
 }
 
 std::string Canvas::finish(const PlotText& text) const {

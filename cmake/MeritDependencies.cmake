@@ -19,7 +19,7 @@ if(MERIT_TESTS)
 endif()
 
 add_library(merit_flags INTERFACE)
-target_compile_options(merit_flags INTERFACE -Wall -Wextra -Wno-unused-parameter)
+target_compile_options(merit_flags INTERFACE -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 warns falsely inside std::string and std::optional when it inlines them.
   target_compile_options(merit_flags INTERFACE -Wno-restrict -Wno-maybe-uninitialized -Wno-dangling-pointer)

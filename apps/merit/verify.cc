@@ -1,0 +1,122 @@
+// merit verify: checks the answers in responses against the reference in each row, and labels them.
+#include <fmt/format.h>
+
+#include "command.h"
+#include "merit/core/error.h"
+#include "merit/core/interrupt.h"
+#include "merit/core/progress.h"
+#include "merit/reward/answer.h"
+
+namespace merit::app {
+namespace {
+
+struct Options {
+  DataOptions data;
+  reward::AnswerOptions answer;
+  std::string answer_kind = "row";
+  OutputOptions output;
+};
+
+void bind(CLI::App& app, Options& options) {
+  options.data.bind(app);
+  app.add_option("--answer-column", options.answer.column, "The column that holds the reference answer")
+      ->capture_default_str();
+  app.add_option("--answer-kind", options.answer_kind,
+                 "What the answers are; row: what the column answer_kind says, else number")
+      ->check(CLI::IsMember({"row", "number", "text", "date", "list"}))
+      ->capture_default_str();
+  app.add_option("--relative-tolerance", options.answer.verify.relative_tolerance,
+                 "Numbers this close to the reference, relative to it, are equal")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_flag("--ignore-percent", options.answer.verify.ignore_percent, "35% and 35 are the same answer");
+  options.output.bind(app, "labelled rows");
+}
+
+// What the rows say in the end; counts kept rows of an interrupted run too.
+struct Tally {
+  uint64_t correct = 0, incorrect = 0, unknown_response = 0, unknown_item = 0;
+
+  void add(const OrderedJson& row) {
+    for (const OrderedJson& verdict : row.at("verdicts")) {
+      const auto outcome = verdict.at("outcome").get<std::string>();
+      if (outcome == "correct") {
+        ++correct;
+      } else if (outcome == "incorrect") {
+        ++incorrect;
+      } else {
+        ++(verdict.at("cause") == "item" ? unknown_item : unknown_response);
+      }
+    }
+  }
+  // An answer that cannot be read is not right; an item without a readable reference judges nobody.
+  uint64_t judged() const { return correct + incorrect + unknown_response; }
+};
+
+OrderedJson labelled_row(const data::Group& group, const std::vector<verify::Verdict>& verdicts) {
+  data::Group labelled = group;
+  if (labelled.layout == data::Layout::kCompletion) labelled.layout = data::Layout::kUnpaired;
+  OrderedJson verdict_rows = OrderedJson::array();
+  for (size_t i = 0; i < verdicts.size(); ++i) {
+    const verify::Verdict& verdict = verdicts[i];
+    const bool judged = verdict.outcome != verify::Outcome::kUnknown || verdict.cause == verify::AbstainCause::kResponse;
+    labelled.candidates[i].label =
+        judged ? std::optional<double>(verdict.outcome == verify::Outcome::kCorrect ? 1 : 0) : std::nullopt;
+    verdict_rows.push_back({{"outcome", verify::name_of(verdict.outcome)},
+                            {"cause", verify::name_of(verdict.cause)},
+                            {"extracted", verdict.extracted},
+                            {"reason", verdict.reason}});
+  }
+  OrderedJson row = row_of(labelled);
+  row["verdicts"] = std::move(verdict_rows);
+  return row;
+}
+
+int run(const Options& options, const CLI::App& command) {
+  reward::AnswerOptions answer = options.answer;
+  if (options.answer_kind != "row") answer.kind = verify::parse_answer_kind(options.answer_kind);
+  GroupStream stream(options.data);
+  Tally tally;
+  RowOutput rows(options.output, "merit.verify/1", run_identity(command, {options.data.data}),
+                 [&](const OrderedJson& row) { tally.add(row); });
+  Progress progress("verify", 0, "rows");
+  while (auto group = stream.next()) {
+    if (interrupted()) fail(ErrorKind::kInterrupted, "interrupted: the same command continues {}", options.output.out);
+    progress.add(1);
+    if (rows.is_done(group->id)) continue;
+    if (group->candidates.empty()) {
+      fail(ErrorKind::kData, "{}: nothing to verify: expected a completion or responses, got the columns of a prompt",
+           group->where);
+    }
+    rows.write(labelled_row(*group, reward::verify_group(*group, answer)));
+  }
+  progress.finish();
+
+  OrderedJson summary = start_summary(command, &stream);
+  summary["correct"] = proportion_json(tally.correct, tally.judged());
+  summary["counts"] = {{"correct", tally.correct},
+                       {"incorrect", tally.incorrect},
+                       {"unreadable_response", tally.unknown_response},
+                       {"unusable_reference", tally.unknown_item}};
+  report::Table table({{"outcome"}, {"responses", report::Align::kRight}});
+  table.add_row({"correct", report::format_count(tally.correct)});
+  table.add_row({"incorrect", report::format_count(tally.incorrect)});
+  table.add_row({"no readable answer (counts as wrong)", report::format_count(tally.unknown_response)});
+  table.add_row({"unusable reference (not judged)", report::format_count(tally.unknown_item)});
+  table.add_rule();
+  table.add_row({"share correct", proportion_text(tally.correct, tally.judged())});
+  print_result(options.output, summary, {table});
+  if (tally.judged() == 0) {
+    fail(ErrorKind::kData, "no response could be judged: is {} the column with the reference, and --answer-kind right?",
+         quote(answer.column));
+  }
+  return kDone;
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, Action& action) {
+  add_command<Options>(app, action, "verify", "Check the answers in responses and label them", bind, run);
+}
+
+}  // namespace merit::app

@@ -1,0 +1,130 @@
+#include "merit/reward/model.h"
+
+#include <algorithm>
+
+#include "merit/core/error.h"
+#include "merit/core/hash.h"
+#include "merit/core/json.h"
+#include "merit/core/file.h"
+#include "merit/formats/gguf.h"
+#include "merit/formats/weights.h"
+#include "merit/nn/row_invariance.h"
+#include "merit/nn/transformer.h"
+
+namespace merit::reward {
+namespace fs = std::filesystem;
+namespace {
+
+std::string hash_of_weights(const formats::WeightSource& source) {
+  Hasher hasher;
+  for (const formats::TensorView& tensor : source.tensors()) {
+    hasher.update(tensor.name);
+    hasher.update(fmt::format(" {} ", static_cast<int>(tensor.dtype)));
+    for (const int64_t size : tensor.shape) hasher.update(fmt::format("{},", size));
+    const std::string_view bytes(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
+    const size_t edge = std::min<size_t>(4096, bytes.size());
+    hasher.update(bytes.substr(0, edge));
+    hasher.update(bytes.substr(bytes.size() - edge));
+  }
+  return hasher.hex();
+}
+
+std::string hash_of_encoding(text::EncodingRecord record) {
+  record.max_length = 0;  // a default, not identity
+  record.derived = false;
+  record.reasons.clear();
+  return hash_hex(dump_json(record.to_json()));
+}
+
+nn::ModelConfig read_config(const fs::path& path) {
+  if (fs::is_directory(path)) {
+    const fs::path file = path / "config.json";
+    return nn::config_from_hf(parse_json(read_file(file), file.string()), file.string());
+  }
+  return nn::config_from_gguf(formats::GgufFile(path));
+}
+
+// The matrix products of the model: what the promise of equal bits rests on.
+std::vector<nn::ProductShape> product_shapes(const nn::ModelConfig& config) {
+  return {{config.hidden_size, config.q_size() + 2 * config.kv_size()},
+          {config.q_size(), config.hidden_size},
+          {config.hidden_size, 2 * config.ffn_size},
+          {config.ffn_size, config.hidden_size}};
+}
+
+}  // namespace
+
+at::ScalarType parse_dtype(const std::string& name) {
+  if (name == "float32") return at::kFloat;
+  if (name == "bfloat16") return at::kBFloat16;
+  if (name == "float64") return at::kDouble;
+  if (name == "auto") return __builtin_cpu_supports("avx512bf16") ? at::kBFloat16 : at::kFloat;
+  fail(ErrorKind::kUsage, "dtype: expected auto, float32, bfloat16 or float64, got {}", quote(name));
+}
+
+Model::Model(const fs::path& path, const ModelOptions& options) : path_(path.string()), options_(options) {
+  if (!fs::exists(path)) {
+    fail(ErrorKind::kIo, "cannot open the model {}: no such file or folder; expected a Hugging Face folder or a GGUF file",
+         path_);
+  }
+  config_ = read_config(path);
+  const text::EncodingRecord record = text::load_encoding(path_);
+  encoder_ = std::make_unique<text::Encoder>(text::load_tokenizer(path), record);
+  identity_ = hash_of_weights(*formats::open_weights(path));
+  encoding_hash_ = hash_of_encoding(record);
+  max_length_ = options.max_length > 0 ? options.max_length : record.max_length;
+  if (max_length_ <= 0) max_length_ = config_.max_positions;
+  if (config_.max_positions > 0 && max_length_ > config_.max_positions) {
+    fail(ErrorKind::kUsage, "max_length {} is more than the {} positions of {}", max_length_, config_.max_positions, path_);
+  }
+}
+
+Model::~Model() = default;
+
+const nn::Transformer& Model::transformer() const {
+  std::call_once(loaded_, [this] {
+    nn::check_row_invariance(options_.dtype, product_shapes(config_));
+    transformer_ = nn::Transformer::load(path_, {.dtype = options_.dtype});
+  });
+  return *transformer_;
+}
+
+text::EncodeContext Model::context_of(const data::Group& group) const {
+  text::EncodeContext context;
+  const auto column = [&](const char* name) {
+    const auto it = group.columns.find(name);
+    return it != group.columns.end() && it->is_array() ? *it : OrderedJson(nullptr);
+  };
+  context.tools = column("tools");
+  context.documents = column("documents");
+  const auto variables = group.columns.find("chat_template_kwargs");
+  if (variables != group.columns.end() && variables->is_object()) context.variables = *variables;
+  context.max_length = static_cast<int>(max_length_);
+  return context;
+}
+
+Result<text::Encoded> Model::encode(const data::Group& group, const data::Candidate& candidate) const {
+  const Content none = std::string();
+  return encoder_->encode(group.prompt ? *group.prompt : none, candidate.content, context_of(group));
+}
+
+Result<text::Encoded> Model::encode_prompt(const data::Group& group) const {
+  const Content none = std::string();
+  return encoder_->encode_prompt(group.prompt ? *group.prompt : none, context_of(group));
+}
+
+std::shared_ptr<const Model> ModelPool::get(const fs::path& path) {
+  std::error_code ignored;
+  const fs::path canonical = fs::weakly_canonical(path, ignored);
+  auto& model = models_[canonical.empty() ? path.string() : canonical.string()];
+  if (model == nullptr) model = std::make_shared<const Model>(path, options_);
+  return model;
+}
+
+std::map<std::string, std::string> ModelPool::identities() const {
+  std::map<std::string, std::string> out;
+  for (const auto& [path, model] : models_) out[path] = model->identity() + "+" + model->encoding_hash();
+  return out;
+}
+
+}  // namespace merit::reward

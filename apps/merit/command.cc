@@ -159,7 +159,13 @@ OrderedJson row_of(const data::Group& group) {
     row["responses"] = OrderedJson::array();
     bool labelled = false;
     for (const data::Candidate& candidate : group.candidates) {
-      row["responses"].push_back(to_json(candidate.content));
+      OrderedJson response = to_json(candidate.content);
+      if (!candidate.columns.empty()) {
+        OrderedJson object = {{"completion", std::move(response)}};
+        object.update(candidate.columns);
+        response = std::move(object);
+      }
+      row["responses"].push_back(std::move(response));
       labelled = labelled || candidate.label.has_value();
     }
     if (labelled) {
@@ -167,7 +173,9 @@ OrderedJson row_of(const data::Group& group) {
       for (const data::Candidate& candidate : group.candidates) row["labels"].push_back(label_json(candidate));
     }
   }
-  for (const auto& item : group.columns.items()) row[item.key()] = item.value();
+  for (const auto& item : group.columns.items()) {
+    if (item.key() != "schema") row[item.key()] = item.value();  // that of the file it was read from
+  }
   return row;
 }
 

@@ -118,7 +118,6 @@ int run_convert(const ConvertOptions& options, const CLI::App& command) {
     head->check_fits(model.config().hidden_size, model.identity(), model.encoding_hash());
   }
   nn::convert_to_folder(options.path, options.output.out, {.dtype = options.dtype, .head = head ? &*head : nullptr});
-  text::save_encoding(text::load_encoding(options.path), options.output.out);
   OrderedJson summary = start_summary(command, nullptr);
   summary["folder"] = options.output.out;
   print_result(options.output, summary, {}, "model folder in " + options.output.out);

@@ -104,7 +104,7 @@ int run(const Options& options, const CLI::App& command) {
   if (options.l2 >= 0) fit.l2 = options.l2;
   const train::FittedHead fitted = train::fit_head(features.states, pairs, fit);
   nn::HeadRecord record{.base_identity = model.identity(), .encoding_hash = model.encoding_hash()};
-  nn::save_head(options.output.out, nn::ScalarHead(fitted.weight.to(at::kFloat), fitted.bias.to(at::kFloat), record));
+  nn::save_head(options.output.out, nn::ScalarHead(fitted.weight.to(at::kFloat), {}, record));
 
   OrderedJson summary = start_summary(command, &stream);
   summary["model"] = {{"path", model.path()}, {"identity", model.identity()}};

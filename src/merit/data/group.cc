@@ -30,6 +30,7 @@ class Columns {
     return it == names_.end() ? name : it->second;
   }
   bool has(const std::string& name) const { return row_.contains(spelled(name)); }
+  bool holds_object(const std::string& name) const { return has(name) && row_.find(spelled(name))->is_object(); }
   std::string where(const std::string& name) const { return where_ + ": " + spelled(name); }
 
   OrderedJson take(const std::string& name) {
@@ -176,7 +177,8 @@ void take_responses(Columns& columns, Group& group) {
     group.candidates.push_back(response_of(items[i], *group.prompt, fmt::format("{}[{}]", where, i)));
   }
   for (const char* name : {"labels", "scores", "rewards"}) {
-    if (!columns.has(name)) continue;
+    // An object of named lists, as merit score writes, is a column like any other.
+    if (!columns.has(name) || columns.holds_object(name)) continue;
     const std::string list_where = columns.where(name);
     const OrderedJson list = take_list_of(columns, name, items.size(), "responses");
     for (size_t i = 0; i < list.size(); ++i) {

@@ -4,7 +4,6 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/isfinite.h>
-#include <ATen/ops/mean.h>
 #include <ATen/ops/mv.h>
 #include <ATen/ops/std.h>
 #include <ATen/ops/sum.h>
@@ -117,10 +116,10 @@ FittedHead fit_head(const at::Tensor& features, std::span<const Pair> pairs, con
   const at::Tensor given = features.to(at::kDouble);
   if (!at::isfinite(given).all().item<bool>()) fail(ErrorKind::kNumeric, "a feature is not finite");
 
-  const at::Tensor mean = at::mean(given, 0);
+  // Features are scaled and not centred: pairs see differences only, and a head without a bias is what peers load.
   at::Tensor scale = at::std(given, 0, /*unbiased=*/false);
   scale = scale.masked_fill(scale < 1e-12, 1.0);  // a constant feature carries nothing and keeps weight 0
-  const at::Tensor x = ((given - mean) / scale).contiguous();
+  const at::Tensor x = (given / scale).contiguous();
 
   const Folds folds = deal(pairs, options.folds, options.seed);
   FittedHead fitted;
@@ -146,9 +145,7 @@ FittedHead fit_head(const at::Tensor& features, std::span<const Pair> pairs, con
   const auto at_optimum = evaluate(x, all, weight, options.objective);
   fitted.loss = at_optimum.loss.item<double>();
   fitted.accuracy = at_optimum.accuracy;
-  const at::Tensor unscaled = weight / scale;
-  fitted.weight = unscaled.unsqueeze(0);
-  fitted.bias = -at::sum(unscaled * mean).unsqueeze(0);
+  fitted.weight = (weight / scale).unsqueeze(0);
   return fitted;
 }
 

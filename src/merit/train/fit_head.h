@@ -16,7 +16,7 @@ namespace merit::train {
 
 struct FitOptions {
   objective::BradleyTerryOptions objective;
-  // Weight of |w|^2 / 2 on standardised features. Nothing: chosen by cross-validation from 1e-3, 1e-2, .. 1e2.
+  // Weight of |w|^2 / 2 on features of unit variance. Nothing: chosen by cross-validation from 1e-3, 1e-2, .. 1e2.
   std::optional<double> l2;
   int64_t folds = 5;      // groups are dealt into folds whole
   uint64_t seed = 0;      // of the deal
@@ -24,8 +24,7 @@ struct FitOptions {
 };
 
 struct FittedHead {
-  at::Tensor weight;  // [1, H] float64, for the features as they were given
-  at::Tensor bias;    // [1]; the mean reward over all texts is 0 (the loss does not see it)
+  at::Tensor weight;  // [1, H] float64, for the features as they were given; no bias, which pairs cannot see
   double l2 = 0;
   double loss = 0;      // the objective at the optimum, without the penalty
   double accuracy = 0;  // on the pairs it was fitted to

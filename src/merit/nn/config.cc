@@ -301,7 +301,9 @@ OrderedJson to_hf_config(const ModelConfig& c, const std::string& dtype) {
   MERIT_CHECK(architecture != nullptr);
   auto id = [](int32_t value) { return value < 0 ? OrderedJson(nullptr) : OrderedJson(value); };
   OrderedJson out;
-  out["architectures"] = {architecture->hf_class};
+  std::string name(architecture->hf_class);
+  if (c.num_labels > 0) name.replace(name.find("ForCausalLM"), std::string::npos, "ForSequenceClassification");
+  out["architectures"] = {name};
   out["model_type"] = c.architecture;
   out["dtype"] = dtype;
   out["vocab_size"] = c.vocab_size;
@@ -336,7 +338,12 @@ OrderedJson to_hf_config(const ModelConfig& c, const std::string& dtype) {
   out["eos_token_id"] = c.eos_ids.empty()       ? OrderedJson(nullptr)
                         : c.eos_ids.size() == 1 ? OrderedJson(c.eos_ids[0])
                                                 : OrderedJson(c.eos_ids);
-  out["pad_token_id"] = id(c.pad_id);
+  // A classifier of transformers finds where a row ends by its pad token, so it needs one.
+  out["pad_token_id"] = id(c.pad_id < 0 && c.num_labels > 0 && !c.eos_ids.empty() ? c.eos_ids[0] : c.pad_id);
+  for (int64_t i = 0; i < c.num_labels; ++i) {
+    out["id2label"][std::to_string(i)] = fmt::format("LABEL_{}", i);
+    out["label2id"][fmt::format("LABEL_{}", i)] = i;
+  }
   return out;
 }
 

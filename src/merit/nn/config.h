@@ -65,7 +65,8 @@ ModelConfig config_from_hf(const Json& config, const std::string& where);
 // From GGUF metadata (general.architecture and its keys).
 ModelConfig config_from_gguf(const formats::GgufFile& file);
 
-// The config.json that transformers loads. `dtype` is the name there: "float32", "bfloat16" or "float16".
+// The config.json that transformers loads: of a causal language model, or of a sequence classifier where num_labels says
+// so. `dtype` is the name there: "float32", "bfloat16" or "float16".
 OrderedJson to_hf_config(const ModelConfig& config, const std::string& dtype);
 
 }  // namespace merit::nn

@@ -52,7 +52,7 @@ at::Tensor minimise(const at::Tensor& features, const PairIndex& pairs, double l
   torch::optim::LBFGS optimiser({weight}, torch::optim::LBFGSOptions(1.0)
                                               .max_iter(options.max_iterations)
                                               .tolerance_grad(1e-9)
-                                              .tolerance_change(1e-12)
+                                              .tolerance_change(1e-16)
                                               .line_search_fn("strong_wolfe"));
   optimiser.step([&] {
     optimiser.zero_grad();

@@ -44,7 +44,7 @@ struct EncodeOptions {
   std::span<const ByteRange> plain = {};
 };
 
-struct Encoding {
+struct Tokenized {
   std::vector<TokenId> ids;
   // ranges[i]: the bytes of the text (as given to encode) that ids[i] covers. Special tokens of the post-processor
   // cover nothing: {0, 0} before the text, {size, size} after it. Parts of one character that byte-level tokens
@@ -76,7 +76,7 @@ class Tokenizer {
   // of the text given). Error(kLimit) if the text's normalized form or the work on it passes a bound that no sound
   // file reaches (64 times the text and 1 MB); Error(kUsage) if plain ranges are out of order or outside.
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const;
-  Encoding encode_with_offsets(std::string_view text, const EncodeOptions& options = {}) const;
+  Tokenized encode_with_offsets(std::string_view text, const EncodeOptions& options = {}) const;
 
   // Always UTF-8 (incomplete sequences become U+FFFD). Ids without a token, as a padded embedding table has, give
   // nothing, as in the reference. skip_special_tokens leaves out the added tokens flagged special.

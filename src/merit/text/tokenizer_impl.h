@@ -1,0 +1,45 @@
+// The parts of a Tokenizer, as the loaders put them together.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "merit/text/added_tokens.h"
+#include "merit/text/decoder.h"
+#include "merit/text/normalizer.h"
+#include "merit/text/post_processor.h"
+#include "merit/text/pretokenizer.h"
+#include "merit/text/tokenizer.h"
+#include "merit/text/tokenizer_model.h"
+
+namespace merit::text {
+
+// What the pipeline does besides the model, as the members of tokenizer.json say it; null for none.
+struct PipelineJson {
+  Json normalizer, pre_tokenizer, post_processor, decoder;
+};
+
+struct TokenizerImpl {
+  // Puts the pipeline together. `where` names the file in messages.
+  TokenizerImpl(std::unique_ptr<TokenModel> model, std::vector<AddedToken> added, PipelineJson pipeline,
+                std::string where);
+
+  std::string where;
+  PipelineJson json;
+  std::unique_ptr<TokenModel> model;
+  std::vector<AddedToken> added;           // in the file's order
+  std::map<TokenId, size_t> added_by_id;   // into `added`
+  std::map<std::string, TokenId, std::less<>> added_ids;
+  std::unique_ptr<const Normalizer> normalizer;
+  PreTokenization pre_tokenization;
+  PostProcessor post;
+  std::unique_ptr<const Decoder> decoder;
+  std::unique_ptr<AddedTokens> raw_added, normalized_added;
+  std::vector<bool> controls;  // by id: what text in plain ranges must not become
+  SpecialIds special;
+  std::string class_name = "PreTrainedTokenizerFast";
+};
+
+}  // namespace merit::text

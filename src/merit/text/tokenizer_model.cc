@@ -1,0 +1,62 @@
+#include "merit/text/tokenizer_model.h"
+
+#include <algorithm>
+
+#include "merit/core/error.h"
+#include "merit/core/hash.h"
+
+namespace merit::text {
+
+Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::vector<TokenId>& ids, const std::string& where) {
+  MERIT_CHECK(tokens.size() == ids.size());
+  TokenId largest = -1;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0 || ids[i] > kMaxId) {
+      fail(ErrorKind::kData, "{}: token {} has id {}; expected 0 to {}", where, quote(tokens[i]), ids[i], kMaxId);
+    }
+    largest = std::max(largest, ids[i]);
+  }
+  tokens_.resize(static_cast<size_t>(largest + 1));
+  known_.resize(tokens_.size());
+  count_ = tokens.size();
+  size_t places = 16;
+  while (places < 2 * count_) places *= 2;
+  table_.assign(places, kNone);
+  mask_ = places - 1;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const auto id = static_cast<size_t>(ids[i]);
+    if (known_[id]) {
+      fail(ErrorKind::kData, "{}: tokens {} and {} have the same id {}", where, quote(tokens_[id]), quote(tokens[i]), id);
+    }
+    known_[id] = true;
+    tokens_[id] = std::move(tokens[i]);
+    size_t place = hash64(tokens_[id]) & mask_;
+    while (table_[place] != kNone) {
+      if (token(table_[place]) == tokens_[id]) {
+        fail(ErrorKind::kData, "{}: token {} stands twice, as {} and {}", where, quote(tokens_[id]), table_[place], id);
+      }
+      place = (place + 1) & mask_;
+    }
+    table_[place] = ids[i];
+  }
+}
+
+TokenId Vocabulary::find(std::string_view token) const {
+  for (size_t place = hash64(token) & mask_; table_[place] != kNone; place = (place + 1) & mask_) {
+    if (tokens_[static_cast<size_t>(table_[place])] == token) return table_[place];
+  }
+  return kNone;
+}
+
+OrderedJson vocabulary_json(const Vocabulary& vocabulary) {
+  OrderedJson json = OrderedJson::object();
+  auto& members = json.get_ref<OrderedJson::object_t&>();
+  members.reserve(vocabulary.size());
+  for (size_t id = 0; id < vocabulary.ids(); ++id) {
+    const auto token = static_cast<TokenId>(id);
+    if (vocabulary.has(token)) members.push_back({vocabulary.token(token), token});
+  }
+  return json;
+}
+
+}  // namespace merit::text

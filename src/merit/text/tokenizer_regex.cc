@@ -1,0 +1,165 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "merit/text/tokenizer_regex.h"
+
+#include <pcre2.h>
+
+#include <algorithm>
+#include <array>
+
+#include "merit/core/error.h"
+#include "merit/text/unicode.h"
+
+namespace merit::text {
+namespace {
+
+constexpr size_t kMaxPattern = 64 << 10;
+constexpr uint32_t kMatchLimit = 20'000'000;
+constexpr uint32_t kHeapLimit = 64 << 10;  // KiB
+
+// Oniguruma's \w is the standard's (alphabetic, marks, digits, connectors); PCRE2's is letters, numbers and "_".
+constexpr const char* kWordMembers =
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
+    "\\xb2\\xb3\\xb9\\xbc-\\xbe";
+
+// The pattern in PCRE2's syntax.
+std::string translate(const std::string& pattern, const std::string& where) {
+  std::string out;
+  int depth = 0;  // of nested character classes
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    const char c = pattern[i];
+    if (c == '\\' && i + 1 < pattern.size()) {
+      const char next = pattern[++i];
+      if (next == 'w') {
+        out += depth > 0 ? std::string(kWordMembers) : "[" + std::string(kWordMembers) + "]";
+      } else if (next == 'W' && depth == 0) {
+        out += "[^" + std::string(kWordMembers) + "]";
+      } else if (next == 'W' || next == 'b' || next == 'B' || next == 'h' || next == 'H' || next == 'R' || next == 'X' ||
+                 next == 'K' || next == 'G' || next == 'C' || next == 'N' || next == 'O' || next == 'Q' || next == 'E' ||
+                 next == 'g' || next == 'k' || (next >= '0' && next <= '9')) {
+        fail(ErrorKind::kUnsupported, "{}: \\{} is not supported in tokenizer patterns, got {}", where, next,
+             quote(pattern));
+      } else {
+        out += {c, next};
+        if ((next == 'p' || next == 'P' || next == 'x') && i + 1 < pattern.size() && pattern[i + 1] == '{') {
+          const size_t close = std::min(pattern.find('}', i), pattern.size() - 1);
+          out.append(pattern, i + 1, close - i);
+          i = close;
+        }
+      }
+      continue;
+    }
+    if (depth == 0 && c == '}' && i + 1 < pattern.size() && pattern[i + 1] == '+') {
+      // "a{2}+" repeats in Ruby's syntax and is possessive in PCRE2's.
+      fail(ErrorKind::kUnsupported, "{}: a quantifier after an interval is not supported, got {}", where,
+           quote(pattern));
+    }
+    if (c == '[' && pattern.compare(i, 2, "[:") != 0) {
+      // Oniguruma nests classes; PCRE2 reads the inner bracket as itself.
+      if (depth > 0) {
+        fail(ErrorKind::kUnsupported, "{}: nested character classes are not supported, got {}", where, quote(pattern));
+      }
+      ++depth;
+      out += c;
+      if (i + 1 < pattern.size() && pattern[i + 1] == '^') out += pattern[++i];
+      if (i + 1 < pattern.size() && pattern[i + 1] == ']') {
+        out += "\\]";
+        ++i;
+      }
+      continue;
+    }
+    if (depth > 0 && c == '[') fail(ErrorKind::kUnsupported, "{}: POSIX classes are not supported, got {}", where,
+                                    quote(pattern));
+    if (depth > 0 && c == '&' && i + 1 < pattern.size() && pattern[i + 1] == '&') {
+      fail(ErrorKind::kUnsupported, "{}: class intersections are not supported, got {}", where, quote(pattern));
+    }
+    if (depth > 0 && c == ']') --depth;
+    out += c;
+  }
+  return out;
+}
+
+struct Deleter {
+  void operator()(pcre2_code* p) const { pcre2_code_free(p); }
+  void operator()(pcre2_match_data* p) const { pcre2_match_data_free(p); }
+  void operator()(pcre2_match_context* p) const { pcre2_match_context_free(p); }
+};
+
+pcre2_code* compile(const std::string& pattern, uint32_t options, const std::string& shown, const std::string& where) {
+  int code = 0;
+  PCRE2_SIZE offset = 0;
+  pcre2_code* compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &code,
+                                       &offset, nullptr);
+  if (!compiled) {
+    std::array<PCRE2_UCHAR, 256> message{};
+    pcre2_get_error_message(code, message.data(), message.size());
+    fail(ErrorKind::kData, "{}: pattern {} does not compile: {}", where, quote(shown),
+         reinterpret_cast<const char*>(message.data()));
+  }
+  pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE);  // without it matching is only slower
+  return compiled;
+}
+
+}  // namespace
+
+struct Regex::Code {
+  std::unique_ptr<pcre2_code, Deleter> code;
+  std::string shown;
+  std::string where;
+};
+
+Regex::Regex(const std::string& pattern, const std::string& where) {
+  if (pattern.size() > kMaxPattern) fail(ErrorKind::kLimit, "{}: a pattern of {} bytes is over 64 KB", where, pattern.size());
+  if (!is_valid_utf8(pattern)) fail(ErrorKind::kData, "{}: pattern {} is not UTF-8", where, quote(pattern));
+  auto code = std::make_shared<Code>();
+  // In Ruby's syntax ^ and $ match at every line, and (?m) lets the dot match line ends.
+  code->code.reset(compile(translate(pattern, where),
+                           PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE,
+                           pattern, where));
+  code->shown = pattern;
+  code->where = where;
+  code_ = std::move(code);
+}
+
+Regex Regex::literal(const std::string& text, const std::string& where) {
+  if (text.size() > kMaxPattern) fail(ErrorKind::kLimit, "{}: a pattern of {} bytes is over 64 KB", where, text.size());
+  auto code = std::make_shared<Code>();
+  code->code.reset(compile(text, PCRE2_UTF | PCRE2_LITERAL, text, where));
+  code->shown = text;
+  code->where = where;
+  Regex regex;
+  regex.code_ = std::move(code);
+  return regex;
+}
+
+void Regex::find_all(std::string_view text, size_t begin, size_t end, std::vector<Span>& matches) const {
+  // One per thread: making them costs more than most searches.
+  thread_local const std::unique_ptr<pcre2_match_data, Deleter> data(pcre2_match_data_create(1, nullptr));
+  thread_local const std::unique_ptr<pcre2_match_context, Deleter> context = [] {
+    std::unique_ptr<pcre2_match_context, Deleter> made(pcre2_match_context_create(nullptr));
+    pcre2_set_match_limit(made.get(), kMatchLimit);
+    pcre2_set_heap_limit(made.get(), kHeapLimit);
+    return made;
+  }();
+  const std::string_view part = text.substr(begin, end - begin);
+  const auto* subject = reinterpret_cast<PCRE2_SPTR>(part.data());
+  const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(data.get());
+  size_t from = 0;
+  size_t last_end = PCRE2_UNSET;
+  while (from <= part.size()) {
+    const int rc =
+        pcre2_match(code_->code.get(), subject, part.size(), from, PCRE2_NO_UTF_CHECK, data.get(), context.get());
+    if (rc == PCRE2_ERROR_NOMATCH) return;
+    if (rc < 0) {
+      fail(ErrorKind::kLimit, "{}: pattern {} takes too many steps on this text", code_->where, quote(code_->shown));
+    }
+    const size_t b = offsets[0], e = offsets[1];
+    if (b == e && e == last_end) {
+      from = from < part.size() ? from + code_point_at(part, from).length : from + 1;
+      continue;
+    }
+    matches.push_back({static_cast<uint32_t>(begin + b), static_cast<uint32_t>(begin + e)});
+    from = last_end = e;
+  }
+}
+
+}  // namespace merit::text

@@ -420,7 +420,7 @@ Number read_number(std::string_view plain, bool factorials) {
     }
     plain = plain.substr(equals + 1);
   }
-  Number number = Expression(trim(plain), factorials).read();
+  Number number = Expression(plain, factorials).read();
   if (number.kind == Number::Kind::kUnreadable && lost_backslash(plain)) {
     number.reason += " (looks like a lost backslash)";
   }

@@ -22,7 +22,7 @@ struct Number {
 };
 
 // The text with LaTeX spacing, \text{}, currency signs, Unicode operators and calculator notes (<<3*4=12>>) turned
-// into plain ASCII. Lines stay lines. Linear.
+// into plain ASCII, without spaces at the ends. Lines stay lines. Linear.
 std::string plain_math(std::string_view text);
 
 // The number that the whole of a plain_math text is: an expression, the right side of its last "=", with a unit

@@ -52,7 +52,9 @@ class Plain {
 
   std::string run() {
     while (i_ < text_.size()) step();
-    return std::move(out_);
+    const size_t first = out_.find_first_not_of(" \n");
+    if (first == std::string::npos) return {};
+    return out_.substr(first, out_.find_last_not_of(" \n") - first + 1);
   }
 
  private:

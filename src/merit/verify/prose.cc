@@ -87,6 +87,11 @@ using Words = std::vector<std::string_view>;
 
 // Reads words[first .. last], which stand in one line, with a scale word behind.
 Number read_words(const Words& words, size_t first, size_t last, std::string& text) {
+  Number unreadable;
+  if (last - first > kMaxWord) {
+    unreadable.reason = "longer than 256 words";
+    return unreadable;
+  }
   if (last + 1 < words.size() && !ends_clause(words[last]) && is_scale(words[last + 1])) ++last;
   const char* begin = words[first].data();
   const std::string_view span = bare({begin, static_cast<size_t>(words[last].data() + words[last].size() - begin)});
@@ -111,6 +116,15 @@ size_t extend_left(const Words& words, size_t k) {
     }
   }
   return k;
+}
+
+// Whether the value that starts at words[first] is one of a list of unknowns: "x = 1, y = 2".
+bool among_unknowns(const Words& words, size_t first) {
+  if (first == 0 || words[first].find('=') == std::string_view::npos) {
+    if (first + 1 >= words.size() || first < 2 || words[first + 1] != "=") return false;
+    return words[first].size() == 1 && words[first - 1].ends_with(',') && words[first - 2] == "=";
+  }
+  return words[first - 1].ends_with(',') && words[first - 1].find('=') != std::string_view::npos;
 }
 
 size_t extend_right(const Words& words, size_t k) {
@@ -167,7 +181,13 @@ Number last_number(std::string_view plain, std::string& text) {
     const auto found = std::find_if(words.rbegin(), words.rend(), is_number_word);
     if (found != words.rend()) {
       const size_t last = static_cast<size_t>(words.rend() - found) - 1;
-      return read_words(words, extend_left(words, last), last, text);
+      const size_t first = extend_left(words, last);
+      Number number = read_words(words, first, last, text);
+      if (among_unknowns(words, first)) {
+        number = {};
+        number.reason = "several statements";
+      }
+      return number;
     }
     if (start == 0) break;
     end = start - 1;

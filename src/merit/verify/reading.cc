@@ -31,7 +31,7 @@ Reading of_number(Number number, std::string text) {
 // The value that a marked text states: the whole, or else its first value.
 Reading marked_number(std::string_view text, bool formula) {
   const std::string plain = plain_math(text);
-  const std::string_view whole = trim(plain);
+  const std::string_view whole = plain;
   const std::string_view sentence = formula ? whole : whole.substr(0, whole.find_last_not_of(".,;:?!\"'*_` ") + 1);
   Number number = read_number(sentence, formula);
   if (number.kind != Number::Kind::kUnreadable || formula) return of_number(std::move(number), std::string(trim(text)));
@@ -203,8 +203,7 @@ Reading read_reference(std::string_view reference, AnswerKind kind) {
   const std::string_view text = marked ? marked->text : trim(reference);
   switch (kind) {
     case AnswerKind::kNumber: {
-      const std::string plain = plain_math(text);
-      return of_number(read_number(trim(plain), true), std::string(text));
+      return of_number(read_number(plain_math(text), true), std::string(text));
     }
     case AnswerKind::kDate:
       return read_date(plain_math(text), false);

@@ -17,8 +17,10 @@ for target in "$@"; do
 done
 
 mkdir -p "$build"
-if ! { cmake --preset fuzz && ninja -C "$build" -j"$jobs" "${@/#/fuzz_}"; } > "$build/build.log" 2>&1; then
-  grep -E 'error|Error' "$build/build.log" | head -n 20
+# The lock keeps two runs from building in one folder at once.
+build_targets() { cmake --preset fuzz && ninja -C "$build" -j"$jobs" "${@/#/fuzz_}"; }
+if ! (flock 9; build_targets "$@" > "$build/build.log" 2>&1) 9> "$build/lock"; then
+  grep -iE 'error' "$build/build.log" | head -n 20
   echo "fuzz: the build failed; see $build/build.log"
   exit 1
 fi
@@ -56,9 +58,10 @@ report() {
 }
 export -f one report
 
-results=$build/results
+results=$build/results.$$
 # Each target leaves a line behind its report: xargs alone would not say how many failed.
 printf '%s\n' "$@" | xargs -P "$jobs" -I{} bash -c 'one {} && echo "ok" >&3 || echo "bad" >&3' 3> "$results"
 passed=$(grep -c ok "$results") failed=$(grep -c bad "$results")
+rm -f "$results"
 echo "fuzz: $passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -eq $# ]

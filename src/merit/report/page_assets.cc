@@ -20,17 +20,17 @@ h1{font-size:1.75rem;line-height:1.2;margin:0;letter-spacing:-.015em;font-weight
 .subtitle{color:var(--muted);margin:.35rem 0 1.5rem}
 h2{font-size:1.25rem;line-height:1.3;margin:3rem 0 .35rem;padding-top:1.1rem;border-top:1px solid var(--rule);
 font-weight:650;letter-spacing:-.01em}
-.lead{color:var(--muted);margin:0 0 1rem;max-width:46rem}
-p{max-width:46rem}
-.verdict{display:flex;gap:.85rem;align-items:baseline;background:var(--card);border:1px solid var(--rule);
+.lead{color:var(--muted);margin:0 0 1rem}
+p{max-width:50rem}
+.verdict{display:flex;gap:.85rem;max-width:none;align-items:baseline;background:var(--card);border:1px solid var(--rule);
 border-left:.3rem solid var(--tone);border-radius:.4rem;padding:1rem 1.15rem;margin:0 0 1rem;font-size:1.15rem;
-line-height:1.45;font-weight:550}
+line-height:1.45;font-weight:550;text-wrap:balance}
 .verdict i{color:var(--tone);font-style:normal;font-size:.95rem;flex:none}
 .good{--tone:var(--good)}.bad{--tone:var(--bad)}.neutral{--tone:var(--neutral)}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem;margin:0 0 1.25rem;padding:0}
-.figures div{background:var(--card);border:1px solid var(--rule);border-radius:.4rem;padding:.7rem .9rem .75rem}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(7.7rem,1fr));gap:.6rem;margin:0 0 1.25rem;padding:0}
+.figures div{background:var(--card);border:1px solid var(--rule);border-radius:.4rem;padding:.65rem .75rem .7rem}
 .figures dt{color:var(--muted);font-size:.82rem;line-height:1.3}
-.figures dd{margin:.15rem 0 0;font-size:1.5rem;line-height:1.25;font-weight:650;font-variant-numeric:tabular-nums;
+.figures dd{margin:.15rem 0 0;font-size:1.4rem;line-height:1.25;font-weight:650;font-variant-numeric:tabular-nums;
 letter-spacing:-.01em}
 .figures small{display:block;color:var(--muted);font-size:.8rem;font-weight:400;letter-spacing:0;line-height:1.35;
 margin-top:.1rem}
@@ -63,7 +63,7 @@ font:13px system-ui,-apple-system,"Segoe UI","Noto Sans","DejaVu Sans",sans-seri
 .scroll{overflow-x:auto;margin:1rem 0 1.5rem}
 table{border-collapse:collapse;width:100%;font-size:.92rem;line-height:1.4;font-variant-numeric:tabular-nums}
 caption{text-align:start;color:var(--muted);font-size:.88rem;padding:0 0 .5rem}
-th,td{text-align:start;padding:.42rem .9rem .42rem 0;border-bottom:1px solid var(--rule);vertical-align:top}
+th,td{text-align:start;padding:.42rem 1.3rem .42rem 0;border-bottom:1px solid var(--rule);vertical-align:top}
 th{font-weight:600;border-bottom:1.5px solid var(--muted);white-space:nowrap}
 th:last-child,td:last-child{padding-inline-end:0}
 .num{text-align:end;white-space:nowrap}
@@ -92,7 +92,8 @@ border-radius:.3rem;padding:.6rem .75rem;font:.85rem/1.5 ui-monospace,"SF Mono",
 footer{margin-top:3rem;color:var(--muted);font-size:.85rem}
 @media (max-width:34rem){main{padding:1.5rem 1rem 3rem}h1{font-size:1.45rem}.verdict{font-size:1.05rem}
 .facts{grid-template-columns:1fr;gap:0}.facts dd{margin-bottom:.5rem}
-figure{padding:.75rem .6rem}.figures{grid-template-columns:1fr 1fr}}
+figure{padding:.75rem .6rem}svg.plot{min-width:19rem}.plot text,.plot text.number{font-size:15px}.plot text.tick{font-size:14px}
+.figures{grid-template-columns:1fr 1fr}}
 @media print{:root{--ground:#fff;--card:#fff;--ink:#000;--muted:#444;--rule:#bbb;--grid:#ddd;--tint:#f4f4f4;--accent:#000;
 --good:#00573b;--bad:#8f3b00;--neutral:#444;--s1:#0072b2;--s2:#c25400;--s3:#00875f;--s4:#a8508a;--bar:#b9c6d2}
 body{font-size:10.5pt}main{max-width:none;padding:0}nav,.filter,th button::after{display:none}

@@ -79,15 +79,15 @@ void add_head(Page& page, const SelectionSummary& s, const SelectionEvidence& ev
                                                                : "neutral";
   page.verdict(tone, verdict_sentence(s, evidence.scorer));
   std::vector<KeyFigure> figures = {
-      {"Chosen by score", percent(s.all.chosen.value), percent_interval(s.all.chosen.interval)},
-      {"Random candidate", percent(s.all.mean.value), percent_interval(s.all.mean.interval)},
+      {"Chosen", percent(s.all.chosen.value), percent_interval(s.all.chosen.interval)},
+      {"Random", percent(s.all.mean.value), percent_interval(s.all.mean.interval)},
       {"Gain, points", signed_points(s.all.gain.value), points_interval(s.all.gain.interval)},
       {"Majority vote", percent(s.all.majority.value), percent_interval(s.all.majority.interval)},
       {"Best possible", percent(s.all.oracle.value), percent_interval(s.all.oracle.interval)},
   };
   if (s.auc) {
     figures.push_back(
-        {"AUC, right against wrong", format_number(s.auc->value, 3),
+        {"AUC", format_number(s.auc->value, 3),
          fmt::format("[{}, {}]", format_number(s.auc->interval.low, 3), format_number(s.auc->interval.high, 3))});
   }
   figures.push_back({"Problems", format_count(s.counts.used),

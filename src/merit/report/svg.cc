@@ -191,7 +191,7 @@ std::string bar_chart(const PlotText& text, const std::vector<Bar>& bars, bool p
     labels = std::max(labels, std::min(170.0, text_width(bar.label) + 18));
   }
   if (shown.empty()) return empty_plot(text, "nothing to show");
-  std::vector<double> ticks = nice_ticks(range.low, range.high, 4);
+  std::vector<double> ticks = nice_ticks(range.low, range.high, 5);
   double bottom = kTop + kStep * static_cast<double>(shown.size());
   Canvas canvas(kWidth, bottom + (text.x_label.empty() ? 28 : 48));
   Scale x{ticks.front(), ticks.back(), labels, kWidth - kNumbers};
@@ -255,7 +255,7 @@ std::string histogram_pair(const PlotText& text, const Sample& up, const Sample&
   Frame frame = frame_of(range, {-1, 1}, true);
   std::vector<double> above = bin_shares(up, frame.x, kBins), below = bin_shares(down, frame.x, kBins);
   double most = std::max(std::ranges::max(above), std::ranges::max(below));
-  frame.y_ticks = nice_ticks(-most, most, 4);
+  frame.y_ticks = nice_ticks(-most, most, 6);
   double top = std::max(frame.y_ticks.back(), -frame.y_ticks.front());
   frame.y.low = -top;
   frame.y.high = top;
@@ -309,7 +309,7 @@ std::string scatter(const PlotText& text, const std::vector<ScatterPoint>& point
     canvas.circle(frame.x.at(shown[i].x), frame.y.at(shown[i].y), 3, "point");
   }
   if (stride > 1) {
-    canvas.text(frame.x.to, frame.y.to - 2, fmt::format("every {}th point drawn", stride), Anchor::kEnd, "tick");
+    canvas.text(frame.x.to, frame.y.to - 2, fmt::format("one point in {} drawn", stride), Anchor::kEnd, "tick");
   }
   return canvas.finish(text);
 }

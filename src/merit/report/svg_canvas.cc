@@ -15,7 +15,7 @@ constexpr double kHuge = 1e300;  // differences of two such values stay finite
 double finite(double v) { return std::isnan(v) ? 0 : std::clamp(v, -kHuge, kHuge); }
 
 std::string tip_of(std::string_view tip) {
-  return tip.empty() ? std::string() : fmt::format("<title>{}</title>", escape_html(tip));
+  return tip.empty() ? std::string() : fmt::format("<title>{}</title>", escape_html_cut(tip, 200));
 }
 
 const char* anchor_name(Anchor anchor) {
@@ -33,7 +33,8 @@ const char* anchor_name(Anchor anchor) {
 }  // namespace
 
 double Scale::at(double value) const {
-  double share = high > low ? (finite(value) - low) / (high - low) : 0.5;
+  // Halves: the difference of two extreme values would overflow.
+  double share = high > low ? (finite(value) / 2 - low / 2) / (high / 2 - low / 2) : 0.5;
   return from + std::clamp(share, 0.0, 1.0) * (to - from);
 }
 
@@ -104,8 +105,9 @@ std::vector<double> nice_ticks(double low, double high, int target) {
   low = finite(low);
   high = finite(high);
   if (low > high) std::swap(low, high);
-  if (high - low <= 1e-12 * std::max(std::fabs(low), std::fabs(high))) {
-    double room = low == 0 ? 1 : 0.1 * std::fabs(low);
+  double largest = std::max(std::fabs(low), std::fabs(high));
+  if (high - low <= std::max(1e-300, 1e-12 * largest)) {
+    double room = largest <= 1e-300 ? 1 : 0.1 * largest;
     low -= room;
     high += room;
   }

@@ -3,6 +3,7 @@
 // The rules, all fixed by the model's EncodingRecord (docs/encoding.md has the reasons):
 // - BOS stands once at the front, or not at all, whatever the template prints and the tokenizer's post-processor adds.
 // - A conversation is rendered by the chat template; the completion is what the template adds to the prompt's render.
+//   A plain-text completion continues the prompt as it stands, as a sampled one does.
 // - boundary `split` (the default): prompt and completion are tokenised apart, so a prompt has the same ids under
 //   all its completions. `joint`: the whole is tokenised and cut at the longest common prefix of ids.
 // - A completion has at least one token of its own and ends with the end-of-turn token, once, unless it was cut.
@@ -45,22 +46,36 @@ class Encoder {
   Encoder(Tokenizer tokenizer, EncodingRecord record);
 
   // Prompt and completion as one path. The failures of one record are values: an empty completion, a template that
-  // refuses the messages, a conversation whose render does not continue its prompt, a length that leaves no room.
+  // refuses the messages, a conversation whose render does not continue its prompt's, a length that leaves no room.
+  // An empty prompt is none: the completion is then a whole conversation or a whole text.
   Result<Encoded> encode(const Content& prompt, const Content& completion, const EncodeContext& context = {}) const;
-  // The prompt as a model continues it: the same ids that encode() gives before the boundary.
+  // The prompt as a model continues it: the ids that encode() with a plain-text completion gives before the boundary.
   Result<Encoded> encode_prompt(const Content& prompt, const EncodeContext& context = {}) const;
-  // A completion that was sampled as ids, behind its prompt: exactly these ids, cut or not.
+  // A whole conversation, the mask over all that the assistant wrote in it, exactly: by the template's generation
+  // blocks, or else by where the assistant's strings came to stand and the end-of-turn tokens behind them.
+  Result<Encoded> encode_conversation(const OrderedJson& messages, const EncodeContext& context = {}) const;
+  // A completion that was sampled as ids, behind its prompt: exactly these ids, closed if it finished.
   Result<Encoded> append(const Encoded& prompt, const std::vector<TokenId>& completion, bool finished) const;
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
   const EncodingRecord& record() const { return record_; }
-  // The ids at which sampling stops.
+  // The ids at which sampling stops: end of turn and EOS.
   const std::vector<TokenId>& stop_ids() const { return stop_ids_; }
 
  private:
-  struct Pieces;
-  Pieces render_pair(const Content& prompt, const Content* completion, const EncodeContext& context) const;
-  std::vector<TokenId> encode_text(const Rendered& piece) const;
+  struct Piece;  // ids with the bytes they stand for
+  struct Turn;   // a prompt's text and a completion's
+
+  Rendered render(const OrderedJson& messages, bool generation_prompt, const EncodeContext& context) const;
+  std::string answer_header(const OrderedJson& messages, const Rendered& prompt, const EncodeContext& context) const;
+  Turn make_turn(const Content& prompt, const Content* completion, const EncodeContext& context) const;
+  void add_answer(Turn& turn, const OrderedJson& messages, const OrderedJson& answer, const EncodeContext& context) const;
+  Piece tokenize(const Rendered& text, bool at_start) const;
+  std::vector<bool> assistant_mask(const Rendered& text, const Piece& piece) const;
+  bool close(Piece& completion, const Rendered& text) const;
+  void set_bos(std::vector<TokenId>& prompt, Piece& completion) const;
+  Encoded fit(std::vector<TokenId> prompt, Piece completion, bool closed, const EncodeContext& context) const;
+  int limit(const EncodeContext& context) const { return context.max_length > 0 ? context.max_length : record_.max_length; }
 
   Tokenizer tokenizer_;
   EncodingRecord record_;
@@ -69,6 +84,8 @@ class Encoder {
   std::optional<TokenId> bos_;
   std::optional<TokenId> end_;
   std::vector<TokenId> stop_ids_;
+  // Ids of a line break, where a text that stands alone is encoded as if a space were before it; else empty.
+  std::vector<TokenId> seam_;
 };
 
 }  // namespace merit::text

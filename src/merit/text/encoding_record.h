@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "merit/core/json.h"
+#include "merit/text/tokenizer.h"
 
 namespace merit::text {
 
@@ -49,13 +50,16 @@ struct EncodingRecord {
   static EncodingRecord from_json(const Json& json, const std::string& where);
 };
 
-// The record of a model folder or a GGUF file: merit_encoding.json beside it if there is one, else derived.
-EncodingRecord load_encoding(const std::string& path);
-// Derived from tokenizer_config.json, chat_template.jinja, special_tokens_map.json and tokenizer.json, or from the
-// metadata of a GGUF file.
-EncodingRecord derive_encoding(const std::string& path);
-// Writes merit_encoding.json into a folder.
-void save_encoding(const EncodingRecord& record, const std::string& folder);
+// The record of a model folder (its merit_encoding.json) or of a GGUF file (FILE.merit_encoding.json) if there is one,
+// else derived. `tokenizer` is the model's, from load_tokenizer(path).
+EncodingRecord load_encoding(const std::string& path, const Tokenizer& tokenizer);
+EncodingRecord load_encoding(const std::string& path);  // loads the tokenizer if it must derive
+// Derived from chat_template.jinja, tokenizer_config.json and config.json, or from the metadata of a GGUF file, and
+// from the tokenizer: which token BOS is, and what the template prints before and behind an answer.
+EncodingRecord derive_encoding(const std::string& path, const Tokenizer& tokenizer);
+// Where the record of a model stands, and writing it there.
+std::string encoding_path(const std::string& path);
+void save_encoding(const EncodingRecord& record, const std::string& path);
 
 // The first identity field in which the two differ, with both sides, as one line; nothing if they agree.
 std::optional<std::string> difference(const EncodingRecord& a, const EncodingRecord& b);

@@ -13,6 +13,7 @@ namespace merit::text::jinja {
 enum Mark : uint8_t {
   kContent = 1,     // a string inside messages, tools or documents
   kGeneration = 2,  // written inside a generation block
+  kAssistant = 4,   // a string inside a message of the assistant
 };
 
 struct Span {

@@ -48,10 +48,12 @@ bool is_plain_role(const OrderedJson& role) {
 
 jinja::Value message_value(const OrderedJson& message) {
   if (!message.is_object()) return jinja::from_json(message, jinja::kContent);
+  const bool assistant = message.contains("role") && message.at("role") == "assistant";
+  const uint8_t content = jinja::kContent | (assistant ? jinja::kAssistant : 0);
   std::vector<std::pair<jinja::Value, jinja::Value>> members;
   for (const auto& [name, value] : message.items()) {
-    const uint8_t marks = name == "role" && is_plain_role(value) ? 0 : jinja::kContent;
-    members.emplace_back(jinja::from_json(OrderedJson(name), jinja::kContent), jinja::from_json(value, marks));
+    const uint8_t marks = name == "role" && is_plain_role(value) ? 0 : content;
+    members.emplace_back(jinja::from_json(OrderedJson(name), content), jinja::from_json(value, marks));
   }
   return jinja::make_dict(std::move(members));
 }
@@ -94,7 +96,7 @@ Rendered ChatTemplate::render(const OrderedJson& inputs, const Clock& clock) con
   if (!inputs.is_object()) fail(ErrorKind::kUsage, "a template's inputs must be an object");
   jinja::Interpreter interpreter(*program_, variables(inputs), clock);
   jinja::Text text = interpreter.run();
-  Rendered rendered{{}, ranges(text, jinja::kContent), ranges(text, jinja::kGeneration)};
+  Rendered rendered{{}, ranges(text, jinja::kContent), ranges(text, jinja::kAssistant), ranges(text, jinja::kGeneration)};
   rendered.text = std::move(text.bytes);
   return rendered;
 }

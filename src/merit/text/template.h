@@ -29,6 +29,8 @@ struct Rendered {
   // the template did with them. A message's role is scaffolding, not content, while it is letters, digits, - and _.
   // Sorted, disjoint, not touching, not empty.
   std::vector<ByteRange> content;
+  // Those of them that came out of messages whose role is "assistant". Same form.
+  std::vector<ByteRange> assistant;
   // Bytes written inside {% generation %} blocks: what the assistant said, the mask for training. Same form.
   std::vector<ByteRange> generation;
 };

@@ -47,12 +47,17 @@ one() {
   code=$?
   inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)
   if [ $code -ne 0 ]; then
-    report "$target" "$log" "$(ls -t "$work"/{crash,leak,oom,timeout,slow-unit}-* 2>/dev/null | head -n 1)"
+    local written=("$work"/{crash,leak,oom,timeout}-*)
+    report "$target" "$log" "$([ ${#written[@]} -eq 0 ] || ls -t "${written[@]}" | head -n 1)"
     return 1
   fi
   echo "$target: ${inputs:-0} inputs, clean"
 }
 report() {
+  if grep -q 'libFuzzer: run interrupted' "$2"; then
+    echo "$1: interrupted, log: $2"
+    return
+  fi
   echo "$1: FINDING, reproducer: ${3:-none written}, log: $2"
   grep -m 3 -E 'ERROR|SUMMARY|runtime error' "$2" | sed 's/^/  /'
 }

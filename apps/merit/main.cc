@@ -46,10 +46,9 @@ int run(int argc, char** argv) {
   app.get_formatter()->column_width(34);
   Action action;
   for (auto* add : kCommands) add(app, action);
-  for (CLI::App* sub : app.get_subcommands({})) {
-    sub->set_config("--config", "", "Options from a TOML file; flags on the command line win");
-    sub->allow_config_extras(CLI::config_extras_mode::error);
-  }
+  app.set_config("--config", "", "Options from a TOML file with a section for each command; flags win over it");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  for (CLI::App* sub : app.get_subcommands({})) sub->fallthrough();  // so that --config may stand behind the command
   try {
     check_command_name(app, argc, argv);
     app.parse(argc, argv);

@@ -67,7 +67,7 @@ def test_no_records_is_a_failure_everywhere(tmp_path, tiny):
     empty.write_text("")
     for args in (["verify", empty], ["generate", empty, "--model", tiny], ["score", empty, "--reward", "answer"],
                  ["train", empty, "--model", tiny], ["select", empty, "--by", "x"]):
-        result = run(*args, "--out", tmp_path / "out")
+        result = run(*args, "--out", tmp_path / args[0])
         assert result.returncode == 1, (args, result.stderr)
         assert "no records" in problem(result)
 
@@ -259,10 +259,10 @@ def test_standard_input_and_output(tmp_path):
 
 
 def test_config_file_and_unknown_keys(tmp_path):
-    (tmp_path / "c.toml").write_text(f'count = 5\nout = "{tmp_path}/t.jsonl"\n')
+    (tmp_path / "c.toml").write_text(f'[task]\ncount = 5\nout = "{tmp_path}/t.jsonl"\n')
     assert run("task", "--config", tmp_path / "c.toml").returncode == 0
     assert len(rows(tmp_path / "t.jsonl")) == 5
-    (tmp_path / "d.toml").write_text(f'cuont = 5\nout = "{tmp_path}/u.jsonl"\n')
+    (tmp_path / "d.toml").write_text(f'[task]\ncuont = 5\nout = "{tmp_path}/u.jsonl"\n')
     result = run("task", "--config", tmp_path / "d.toml")
     assert result.returncode == 2 and "cuont" in problem(result)
 

@@ -84,7 +84,7 @@ TEST(Task, PromptsAndIdsAreDistinct) {
 TEST(Task, AShorterFileIsTheStartOfALongerOne) {
   TaskOptions options;
   options.families = {"arithmetic", "dates"};
-  options.count = 400;
+  options.count = 200;
   const std::vector<Problem> longer = make_problems(options);
   options.count = 37;
   const std::vector<Problem> shorter = make_problems(options);
@@ -96,8 +96,8 @@ TEST(Task, AShorterFileIsTheStartOfALongerOne) {
 TEST(Task, EasyArithmeticIsEasy) {
   for (uint64_t index = 0; index < 500; ++index) {
     const int64_t answer = std::stoll(make_problem(0, "arithmetic", 1, index).answer);
-    EXPECT_GE(answer, 1);
-    EXPECT_LE(answer, 59);
+    EXPECT_GE(answer, 2);
+    EXPECT_LE(answer, 81);
   }
 }
 

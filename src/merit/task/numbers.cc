@@ -53,10 +53,10 @@ std::string decimal(int64_t top, int64_t bottom) {
 
 void make_arithmetic(Rng& rng, int difficulty, Problem& problem) {
   if (difficulty == 1) {
-    // One-digit steps around numbers below 50: what a very small model gets right now and then.
-    const int64_t a = rng.between(2, 50);
-    const int64_t b = rng.between(1, 9);
-    if (rng.below(3) == 0 && a > b) return ask_value(problem, fmt::format("{} - {}", a, b), a - b);
+    // One-digit tables: what a very small model gets right now and then.
+    const int64_t a = rng.between(1, 20);
+    const int64_t b = rng.between(2, 9);
+    if (rng.below(3) == 0 && a < 10) return ask_value(problem, fmt::format("{} * {}", a, b), a * b);
     return ask_value(problem, fmt::format("{} + {}", a, b), a + b);
   }
   if (difficulty == 2) {

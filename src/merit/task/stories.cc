@@ -38,12 +38,12 @@ std::chrono::sys_days some_day(Rng& rng) {
 void make_word_problem(Rng& rng, int difficulty, Problem& problem) {
   const std::string who = pick(rng, kNames);
   const std::string what = pick(rng, kThings);
-  const int64_t a = rng.between(3, 20);
+  const int64_t a = difficulty == 1 ? rng.between(2, 9) : rng.between(3, 20);
   const int64_t b = rng.between(1, 9);
   const int64_t c = rng.between(2, 9);
   switch (difficulty) {
     case 1:
-      if (rng.below(2) == 0) {
+      if (rng.below(4) != 0) {
         problem.prompt =
             fmt::format("{} has {} {} and gets {} more. How many {} does {} have now?", who, a, what, b, what, who);
         return set_number(problem, a + b);

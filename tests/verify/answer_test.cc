@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <thread>
 
 namespace merit::verify {
@@ -18,6 +18,9 @@ std::string boxed(std::string_view text) { return "\\boxed{" + std::string(text)
 
 constexpr Outcome kYes = Outcome::kCorrect;
 constexpr Outcome kNo = Outcome::kIncorrect;
+
+// Of this process, so that a busy machine changes nothing.
+double seconds_since(std::clock_t start) { return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC; }
 
 // The value read from a boxed answer, as a reduced fraction; or the reason that there is none.
 std::string value(std::string_view text) {
@@ -94,7 +97,7 @@ TEST(Numbers, F47_AnswersTheSameInEveryThread) {
 }
 
 TEST(Numbers, F48_GiantPowersCostNothing) {
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   for (const char* giant :
        {"2^{25^{6}}", "7^{7^{7^{7}}}", "(10^{9})!", "-(2^{25^{6}})", "10^{999999999999999999999}", "1e99999"}) {
     EXPECT_EQ(number(boxed(giant), "7"), kNo) << giant;
@@ -104,7 +107,7 @@ TEST(Numbers, F48_GiantPowersCostNothing) {
   EXPECT_NE(number(boxed("0.5^{99999999}"), "0"), kYes);
   EXPECT_NE(number(boxed("1e-99999"), "0"), kYes);
   EXPECT_EQ(number("7", "7"), kYes) << "the next item is unaffected";
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));
+  EXPECT_LT(seconds_since(start), 1);
 }
 
 TEST(Numbers, F51_OnlyTheResponseIsJudged) {
@@ -252,7 +255,7 @@ TEST(Numbers, ReferenceMayBeASolution) {
 }
 
 TEST(Numbers, LongInputIsLinear) {
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   for (const std::string piece :
        {"1",  "(",  "{",  "\\frac", "-",      "<<", "answer is ", "answer", "\\boxed{", "1,",     "3 + ",
         "= ", "1/", "2^", "A:\n",   "####\n", "$",  "\\text{",    "\\",     "9!",       "minus ", "x=1 "}) {
@@ -262,8 +265,7 @@ TEST(Numbers, LongInputIsLinear) {
     verify_answer(text, "7", AnswerKind::kList);
     verify_answer(text, "2024-01-01", AnswerKind::kDate);
     verify_answer("7", text, AnswerKind::kNumber);
-    const auto spent = std::chrono::steady_clock::now() - start;
-    ASSERT_LT(spent, std::chrono::seconds(5)) << piece;
+    ASSERT_LT(seconds_since(start), 10) << piece;  // quadratic would be minutes
   }
   EXPECT_EQ(verify_answer(std::string(2000, '7'), "7", AnswerKind::kNumber, {.max_response_bytes = 1000}).cause,
             AbstainCause::kResponse);

@@ -36,7 +36,7 @@ def convert(source, folder, dtype):
 def close(got, want, tolerance):
     got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
     assert got.shape == want.shape
-    assert np.max(np.abs(got - want) / np.maximum(1, np.abs(want))) < tolerance
+    assert np.all(np.abs(got - want) < tolerance * np.maximum(1, np.abs(want)))
 
 
 @torch.no_grad()
@@ -58,7 +58,7 @@ def compare(model, folder, seed, tolerance=1e-5):
 
 SMALL = dict(
     vocab_size=120, hidden_size=48, intermediate_size=88, num_hidden_layers=3, num_attention_heads=6,
-    num_key_value_heads=2, max_position_embeddings=128, initializer_range=0.3,
+    num_key_value_heads=2, max_position_embeddings=128, initializer_range=0.15,
 )
 LLAMA3 = {
     "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
@@ -106,9 +106,8 @@ def test_sharded_folder(tmp_path):
 
 
 def test_half_precision_weights_are_read_as_they_are(tmp_path):
-    model = make("grouped", 4).to(torch.bfloat16)
-    model.save_pretrained(tmp_path)
-    compare(model, tmp_path, 5)
+    make("grouped", 4).to(torch.bfloat16).save_pretrained(tmp_path)
+    compare(LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.float32), tmp_path, 5)
 
 
 def test_old_spelling_of_the_rope(tmp_path):

@@ -1,6 +1,5 @@
 #include "merit/nn/row_invariance.h"
 
-#include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 
@@ -34,13 +33,13 @@ at::Tensor pseudo_random(int64_t rows, int64_t columns, uint64_t salt, at::Scala
   return out.to(dtype);
 }
 
-void check_shape(at::ScalarType dtype, const ProductShape& shape) {
+void check_shape(at::ScalarType dtype, const ProductShape& shape, const Product& product) {
   const at::Tensor weight = pseudo_random(shape.out, shape.in, 0x51ED, dtype);
   const at::Tensor x = pseudo_random(kRows, shape.in, 0xC0FFEE, dtype);
-  const at::Tensor all = at::linear(x, weight);
+  const at::Tensor all = product(x, weight);
   const size_t row_bytes = static_cast<size_t>(shape.out) * all.element_size();
   for (const Batch& batch : kBatches) {
-    const at::Tensor part = at::linear(x.narrow(0, batch.begin, batch.rows), weight).contiguous();
+    const at::Tensor part = product(x.narrow(0, batch.begin, batch.rows), weight).contiguous();
     const at::Tensor expected = all.narrow(0, batch.begin, batch.rows);
     if (std::memcmp(part.data_ptr(), expected.data_ptr(), row_bytes * static_cast<size_t>(batch.rows)) == 0) continue;
     fail(ErrorKind::kNumeric,
@@ -55,12 +54,16 @@ void check_shape(at::ScalarType dtype, const ProductShape& shape) {
 }  // namespace
 
 void check_row_invariance(at::ScalarType dtype, std::span<const ProductShape> shapes) {
+  check_row_invariance(dtype, shapes, [](const at::Tensor& x, const at::Tensor& w) { return at::linear(x, w); });
+}
+
+void check_row_invariance(at::ScalarType dtype, std::span<const ProductShape> shapes, const Product& product) {
   std::vector<ProductShape> done;
   for (const ProductShape& shape : shapes) {
     bool known = false;
     for (const ProductShape& other : done) known = known || (other.in == shape.in && other.out == shape.out);
     if (known) continue;
-    check_shape(dtype, shape);
+    check_shape(dtype, shape, product);
     done.push_back(shape);
   }
 }

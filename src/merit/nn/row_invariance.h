@@ -4,9 +4,10 @@
 // and thread count, so the property is checked where the model is about to run, with the model's own shapes.
 #pragma once
 
-#include <c10/core/ScalarType.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 namespace merit::nn {
@@ -21,5 +22,9 @@ struct ProductShape {
 // to a few hundred million parameters.
 // Error(kNumeric) that names the shape, the row counts, the largest difference and what to do, if any bit differs.
 void check_row_invariance(at::ScalarType dtype, std::span<const ProductShape> shapes);
+
+// The same for another product of x [rows, in] and weight [out, in], so that tests can show that a fault is found.
+using Product = std::function<at::Tensor(const at::Tensor& x, const at::Tensor& weight)>;
+void check_row_invariance(at::ScalarType dtype, std::span<const ProductShape> shapes, const Product& product);
 
 }  // namespace merit::nn

@@ -16,8 +16,8 @@ namespace merit::app {
 namespace {
 
 // Options that say where results go or how fast they come, and never what they are.
-constexpr const char* kNotIdentity[] = {"out",   "overwrite", "json",         "config", "limit",
-                                        "help",  "dry-run",   "token-budget", "window", "max-live"};
+constexpr const char* kNotIdentity[] = {"out",  "overwrite", "json",         "config", "limit",
+                                        "help", "dry-run",   "token-budget", "window", "max-live"};
 
 std::string option_name(const CLI::Option& option) {
   return option.get_lnames().empty() ? option.get_name() : option.get_lnames().front();
@@ -109,11 +109,10 @@ OrderedJson run_identity(const CLI::App& command, const std::vector<std::string>
   OrderedJson identity = {{"command", command.get_name()}, {"version", kVersion}};
   identity["options"] = option_values(command, true);
   for (const std::string& file : input_files) {
-    identity["inputs"][file] =
-        is_regular(file)
-            ? hash_file(file)
-            : fmt::format("not a regular file, read by process {} at {}", getpid(),
-                          std::chrono::system_clock::now().time_since_epoch().count());
+    identity["inputs"][file] = is_regular(file)
+                                   ? hash_file(file)
+                                   : fmt::format("not a regular file, read by process {} at {}", getpid(),
+                                                 std::chrono::system_clock::now().time_since_epoch().count());
   }
   return identity;
 }

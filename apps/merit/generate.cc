@@ -125,8 +125,8 @@ int dry_run(const Options& options, const CLI::App& command, const reward::Model
     count += batch.requests.size();
   }
   const auto new_tokens = static_cast<int64_t>(count) * options.n * options.sampling.max_new_tokens;
-  const CostEstimate cost = estimate_cost(model, prompts.prompt_tokens * options.n + new_tokens,
-                                          prompts.prompt_tokens + new_tokens);
+  const CostEstimate cost =
+      estimate_cost(model, prompts.prompt_tokens * options.n + new_tokens, prompts.prompt_tokens + new_tokens);
   OrderedJson summary = start_summary(command, &stream);
   summary["estimate"] = to_json(cost);
   print_result(options.output, summary, {to_table(cost)}, "Every response was taken to use all its new tokens.");

@@ -1,4 +1,6 @@
 // merit model: what a model folder or GGUF file holds, how text enters it, and conversion to a folder.
+#include "merit/reward/model.h"
+
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -9,7 +11,6 @@
 #include "merit/formats/weights.h"
 #include "merit/nn/convert.h"
 #include "merit/nn/head.h"
-#include "merit/reward/model.h"
 
 namespace merit::app {
 namespace {
@@ -46,8 +47,8 @@ int run_info(const InfoOptions& options, const CLI::App& command) {
     bytes += tensor.bytes.size();
   }
   const bool head = std::filesystem::is_directory(options.path) && nn::has_head(options.path);
-  const int64_t parameters = config.non_embedding_parameters() +
-                             config.vocab_size * config.hidden_size * (config.tie_embeddings ? 1 : 2);
+  const int64_t parameters =
+      config.non_embedding_parameters() + config.vocab_size * config.hidden_size * (config.tie_embeddings ? 1 : 2);
 
   OrderedJson summary = start_summary(command, nullptr);
   summary["model"] = {{"path", options.path},
@@ -65,23 +66,27 @@ int run_info(const InfoOptions& options, const CLI::App& command) {
   table.add_row({"architecture", config.architecture});
   table.add_row({"parameters", report::format_count(static_cast<uint64_t>(parameters))});
   table.add_row({"layers x hidden size", fmt::format("{} x {}", config.layers, config.hidden_size)});
-  table.add_row({"heads / key-value heads / size", fmt::format("{} / {} / {}", config.heads, config.kv_heads, config.head_dim)});
+  table.add_row(
+      {"heads / key-value heads / size", fmt::format("{} / {} / {}", config.heads, config.kv_heads, config.head_dim)});
   table.add_row({"feed-forward size", fmt::format("{}", config.ffn_size)});
   table.add_row({"vocabulary", report::format_count(static_cast<uint64_t>(config.vocab_size))});
   table.add_row({"positions", report::format_count(static_cast<uint64_t>(config.max_positions))});
   for (const auto& [name, entry] : types) {
-    table.add_row({"tensors in " + name, fmt::format("{} ({:.1f} MB)", entry.first, static_cast<double>(entry.second) / 1e6)});
+    table.add_row(
+        {"tensors in " + name, fmt::format("{} ({:.1f} MB)", entry.first, static_cast<double>(entry.second) / 1e6)});
   }
   table.add_row({"score head", head ? "yes" : "no: a language model"});
   table.add_row({"identity", model.identity()});
   table.add_rule();
   table.add_row({"encoding record", record.derived ? "derived" : text::EncodingRecord::kFileName});
-  table.add_row({"chat template", record.chat_template.empty() ? "none: prompts are plain text"
-                                                               : fmt::format("{} characters", record.chat_template.size())});
+  table.add_row({"chat template", record.chat_template.empty()
+                                      ? "none: prompts are plain text"
+                                      : fmt::format("{} characters", record.chat_template.size())});
   table.add_row({"BOS", record.add_bos ? quote(record.bos_token) : "none is added"});
   table.add_row({"end of turn", record.append_end && !record.end_of_turn.empty() ? quote(record.end_of_turn) : "none"});
   std::vector<std::string> stops;
-  for (const text::TokenId id : model.encoder().stop_ids()) stops.push_back(token_text(model.encoder().tokenizer(), id));
+  for (const text::TokenId id : model.encoder().stop_ids())
+    stops.push_back(token_text(model.encoder().tokenizer(), id));
   table.add_row({"sampling stops at", stops.empty() ? "nothing: the model names no end" : join(stops, ", ")});
   print_result(options.output, summary, {table});
   return kDone;
@@ -145,7 +150,8 @@ int run_tokenize(const TokenizeOptions& options, const CLI::App& command) {
   const text::Tokenizer& tokenizer = model.encoder().tokenizer();
   std::vector<text::TokenId> ids;
   if (options.chat) {
-    ids = model.encoder().encode_prompt(OrderedJson::array({{{"role", "user"}, {"content", options.text}}})).value().ids;
+    ids =
+        model.encoder().encode_prompt(OrderedJson::array({{{"role", "user"}, {"content", options.text}}})).value().ids;
   } else {
     ids = tokenizer.encode(options.text);
   }
@@ -168,7 +174,8 @@ void add_model(CLI::App& app, Action& action) {
   CLI::App* model = app.add_subcommand("model", "Look at models and convert them");
   model->require_subcommand(1);
   add_command<InfoOptions>(*model, action, "info", "What a model holds and how text enters it", bind_info, run_info);
-  add_command<ConvertOptions>(*model, action, "convert", "Write a folder that transformers loads", bind_convert, run_convert);
+  add_command<ConvertOptions>(*model, action, "convert", "Write a folder that transformers loads", bind_convert,
+                              run_convert);
   add_command<TokenizeOptions>(*model, action, "tokenize", "The token ids of a text", bind_tokenize, run_tokenize);
 }
 

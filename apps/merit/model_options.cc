@@ -51,8 +51,8 @@ CostEstimate estimate_cost(const reward::Model& model, int64_t tokens_asked, int
   CostEstimate cost{.tokens_asked = tokens_asked, .tokens_computed = tokens_computed};
   const auto embedding = static_cast<double>(config.vocab_size * config.hidden_size);
   const auto body = static_cast<double>(config.non_embedding_parameters());
-  cost.weight_bytes = (body + embedding * (config.tie_embeddings ? 1 : 2)) *
-                      static_cast<double>(c10::elementSize(model.dtype()));
+  cost.weight_bytes =
+      (body + embedding * (config.tie_embeddings ? 1 : 2)) * static_cast<double>(c10::elementSize(model.dtype()));
   cost.seconds = 2.0 * body * static_cast<double>(tokens_computed) / measured_flops(model);
   return cost;
 }

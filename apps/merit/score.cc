@@ -35,7 +35,8 @@ void bind(CLI::App& app, Options& options) {
   app.add_option("--reward", options.rewards, "[NAME=]KIND[:ARGUMENT], may be given again. Kinds:" + kinds)->required();
   app.add_option("--answer-column", options.answer.column, "The column with the reference, for the reward `answer`")
       ->capture_default_str();
-  app.add_option("--token-budget", options.read.token_budget, "Tokens computed in one pass; changes speed and memory only")
+  app.add_option("--token-budget", options.read.token_budget,
+                 "Tokens computed in one pass; changes speed and memory only")
       ->check(CLI::Range(int64_t{16}, int64_t{1} << 24))
       ->capture_default_str();
   app.add_option("--window", options.window, "Groups within which tokens are shared; changes speed and memory only")
@@ -110,8 +111,9 @@ OrderedJson scored_row(const data::Group& group, const std::vector<reward::Table
 
 // Group by group as far as a window reaches; calls `use` with the groups and their tables.
 template <typename Use>
-void score_windows(const Options& options, GroupStream& stream, std::span<const std::unique_ptr<reward::Reward>> rewards,
-                   const reward::Reader& reader, const RowOutput* rows, Use&& use) {
+void score_windows(const Options& options, GroupStream& stream,
+                   std::span<const std::unique_ptr<reward::Reward>> rewards, const reward::Reader& reader,
+                   const RowOutput* rows, Use&& use) {
   for (;;) {
     std::vector<data::Group> window = stream.take(options.window);
     if (window.empty()) return;
@@ -135,7 +137,8 @@ OrderedJson to_json(const Tally& tally) {
   out["reasons"] = OrderedJson::object();
   for (const auto& [reason, count] : tally.reasons) out["reasons"][reason] = count;
   if (const auto mean = stats::mean_interval(tally.group_means)) {
-    out["mean"] = {{"value", mean->value}, {"low", mean->interval.low}, {"high", mean->interval.high}, {"groups", mean->n}};
+    out["mean"] = {
+        {"value", mean->value}, {"low", mean->interval.low}, {"high", mean->interval.high}, {"groups", mean->n}};
     out["min"] = tally.low;
     out["max"] = tally.high;
   }
@@ -155,13 +158,15 @@ std::vector<report::Table> to_tables(const std::vector<Tally>& tallies) {
                        {"mean over groups", Align::kRight},
                        {"min", Align::kRight},
                        {"max", Align::kRight}});
-  report::Table pairs({{"reward"}, {"chosen above rejected", Align::kRight}, {"ties", Align::kRight}, {"pairs", Align::kRight}});
+  report::Table pairs(
+      {{"reward"}, {"chosen above rejected", Align::kRight}, {"ties", Align::kRight}, {"pairs", Align::kRight}});
   report::Table reasons({{"reward"}, {"abstained because"}, {"responses", Align::kRight}});
   bool any_pairs = false, any_reasons = false;
   for (const Tally& tally : tallies) {
     const bool some = tally.scored > 0;
     table.add_row({tally.name, report::format_count(tally.scored), report::format_count(tally.abstained),
-                   report::format_count(tally.truncated), report::format_estimate(stats::mean_interval(tally.group_means)),
+                   report::format_count(tally.truncated),
+                   report::format_estimate(stats::mean_interval(tally.group_means)),
                    some ? report::format_number(tally.low) : "", some ? report::format_number(tally.high) : ""});
     if (tally.pairs > 0) {
       any_pairs = true;
@@ -194,8 +199,8 @@ int dry_run(const Options& options, const CLI::App& command, const reward::Model
 
 int run(const Options& options, const CLI::App& command) {
   reward::ModelPool models(options.model.resolve());
-  const auto rewards = reward::make_rewards(
-      options.rewards, {.models = models, .model = options.model.model, .answer = options.answer});
+  const auto rewards =
+      reward::make_rewards(options.rewards, {.models = models, .model = options.model.model, .answer = options.answer});
   const auto model = options.model.model.empty() ? nullptr : models.get(options.model.model);
   if (options.dry_run) return dry_run(options, command, model.get(), rewards);
   OrderedJson identity = run_identity(command, {options.data.data});
@@ -226,7 +231,8 @@ int run(const Options& options, const CLI::App& command) {
   }
   std::string note;
   if (stats.tokens_asked > 0) {
-    note = fmt::format("{} tokens computed for {} asked", report::format_count(static_cast<uint64_t>(stats.tokens_computed)),
+    note = fmt::format("{} tokens computed for {} asked",
+                       report::format_count(static_cast<uint64_t>(stats.tokens_computed)),
                        report::format_count(static_cast<uint64_t>(stats.tokens_asked)));
   }
   print_result(options.output, summary, to_tables(tallies), note);

@@ -30,7 +30,8 @@ const OrderedJson* scores_of(const data::Group& group, const std::string& by) {
     fail(ErrorKind::kData, "{}: no score named {}: the row has {}", group.where, quote(by), join(names, ", "));
   }
   if (!it->is_array() || it->size() != group.candidates.size()) {
-    fail(ErrorKind::kData, "{}: scores.{}: expected {} numbers, one a response", group.where, by, group.candidates.size());
+    fail(ErrorKind::kData, "{}: scores.{}: expected {} numbers, one a response", group.where, by,
+         group.candidates.size());
   }
   return &*it;
 }
@@ -54,9 +55,12 @@ OrderedJson to_json(const stats::Estimate& estimate) {
 }
 
 OrderedJson to_json(const search::Accuracies& accuracies) {
-  return {{"first", to_json(accuracies.first)},       {"mean", to_json(accuracies.mean)},
-          {"chosen", to_json(accuracies.chosen)},     {"majority", to_json(accuracies.majority)},
-          {"oracle", to_json(accuracies.oracle)},     {"gain", to_json(accuracies.gain)},
+  return {{"first", to_json(accuracies.first)},
+          {"mean", to_json(accuracies.mean)},
+          {"chosen", to_json(accuracies.chosen)},
+          {"majority", to_json(accuracies.majority)},
+          {"oracle", to_json(accuracies.oracle)},
+          {"gain", to_json(accuracies.gain)},
           {"verdict", search::verdict_name(accuracies.verdict)}};
 }
 
@@ -102,11 +106,16 @@ OrderedJson to_json(const search::SelectionSummary& summary) {
   OrderedJson out = to_json(summary.all);
   out["candidates_a_group"] = summary.n_candidates;
   const search::SelectionCounts& counts = summary.counts;
-  out["counts"] = {{"groups", counts.groups},       {"used", counts.used},
-                   {"empty", counts.empty},         {"unjudged", counts.unjudged},
-                   {"unscored", counts.unscored},   {"candidates", counts.candidates},
-                   {"abstained", counts.abstained}, {"no_answer", counts.no_answer},
-                   {"chosen_ties", counts.chosen_ties}, {"majority_ties", counts.majority_ties}};
+  out["counts"] = {{"groups", counts.groups},
+                   {"used", counts.used},
+                   {"empty", counts.empty},
+                   {"unjudged", counts.unjudged},
+                   {"unscored", counts.unscored},
+                   {"candidates", counts.candidates},
+                   {"abstained", counts.abstained},
+                   {"no_answer", counts.no_answer},
+                   {"chosen_ties", counts.chosen_ties},
+                   {"majority_ties", counts.majority_ties}};
   if (summary.auc) out["auc"] = to_json(*summary.auc);
   if (summary.chance) out["p_value_against_random_pick"] = summary.chance->p_value;
   for (const search::SliceSummary& slice : summary.slices) out["slices"][slice.name] = to_json(slice.accuracies);

@@ -1,11 +1,12 @@
 // merit task: seeded problems with exact answers, so that everything can be tried with no data set at hand.
+#include "merit/task/task.h"
+
 #include <fmt/format.h>
 
 #include <map>
 
 #include "command.h"
 #include "merit/core/error.h"
-#include "merit/task/task.h"
 
 namespace merit::app {
 namespace {
@@ -37,9 +38,8 @@ void bind(CLI::App& app, Options& options) {
 int run(const Options& options, const CLI::App& command) {
   const auto problems = task::make_problems(options.task);
   std::map<std::string, uint64_t> by_family;
-  RowOutput rows(options.output, "merit.task/1", run_identity(command, {}), [&](const OrderedJson& row) {
-    ++by_family[row.at("family").get<std::string>()];
-  });
+  RowOutput rows(options.output, "merit.task/1", run_identity(command, {}),
+                 [&](const OrderedJson& row) { ++by_family[row.at("family").get<std::string>()]; });
   for (const task::Problem& problem : problems) {
     if (!rows.is_done(problem.id)) rows.write(task::to_row(problem, options.format == "messages"));
   }

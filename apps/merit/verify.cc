@@ -59,7 +59,8 @@ OrderedJson labelled_row(const data::Group& group, const std::vector<verify::Ver
   OrderedJson verdict_rows = OrderedJson::array();
   for (size_t i = 0; i < verdicts.size(); ++i) {
     const verify::Verdict& verdict = verdicts[i];
-    const bool judged = verdict.outcome != verify::Outcome::kUnknown || verdict.cause == verify::AbstainCause::kResponse;
+    const bool judged =
+        verdict.outcome != verify::Outcome::kUnknown || verdict.cause == verify::AbstainCause::kResponse;
     labelled.candidates[i].label =
         judged ? std::optional<double>(verdict.outcome == verify::Outcome::kCorrect ? 1 : 0) : std::nullopt;
     verdict_rows.push_back({{"outcome", verify::name_of(verdict.outcome)},

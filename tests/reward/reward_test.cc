@@ -87,7 +87,8 @@ TEST_F(RewardTest, RewardsOnOneModelShareOneReading) {
 }
 
 TEST_F(RewardTest, CountingReaderForetellsTheCost) {
-  const std::vector<data::Group> groups = {group_of("a", "What?", {"a dog", "a cat"}), group_of("b", "What?", {"a dog"})};
+  const std::vector<data::Group> groups = {group_of("a", "What?", {"a dog", "a cat"}),
+                                           group_of("b", "What?", {"a dog"})};
   nn::ReadStats foretold, real;
   const auto rewards = both();
   run(rewards, groups, counting_reader(foretold));
@@ -122,8 +123,9 @@ TEST_F(RewardTest, EmptyResponsesAbstainByResponseAndOthersGoOn) {
 
 TEST_F(RewardTest, F10_HeadRefusesAnotherModelOrEncoding) {
   const auto weight = at::ones({1, model()->config().hidden_size});
-  EXPECT_NO_THROW(HeadReward("r", model(), nn::ScalarHead(weight, {}, {.base_identity = model()->identity(),
-                                                                       .encoding_hash = model()->encoding_hash()})));
+  EXPECT_NO_THROW(HeadReward(
+      "r", model(),
+      nn::ScalarHead(weight, {}, {.base_identity = model()->identity(), .encoding_hash = model()->encoding_hash()})));
   EXPECT_THROW(HeadReward("r", model(), nn::ScalarHead(weight, {}, {.base_identity = "other"})), Error);
   EXPECT_THROW(HeadReward("r", model(), nn::ScalarHead(weight, {}, {.encoding_hash = "other"})), Error);
   EXPECT_THROW(HeadReward("r", model(), nn::ScalarHead(at::ones({1, 8}), {}, {})), Error);

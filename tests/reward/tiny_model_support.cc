@@ -31,8 +31,13 @@ int64_t write_tokenizer(const std::filesystem::path& folder) {
   for (const char* special : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}) {
     const size_t id = vocab.size();
     vocab[special] = id;
-    added.push_back({{"id", id}, {"content", special}, {"single_word", false}, {"lstrip", false}, {"rstrip", false},
-                     {"normalized", false}, {"special", true}});
+    added.push_back({{"id", id},
+                     {"content", special},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
   }
   int next = 0;
   for (int byte = 0; byte < 256; ++byte) {
@@ -41,21 +46,29 @@ int64_t write_tokenizer(const std::filesystem::path& folder) {
   }
   const OrderedJson byte_level = {
       {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
-  const OrderedJson model = {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr},
-                             {"continuing_subword_prefix", nullptr}, {"end_of_word_suffix", nullptr},
-                             {"fuse_unk", false}, {"byte_fallback", false}, {"ignore_merges", false},
-                             {"vocab", vocab}, {"merges", OrderedJson::array()}};
-  const OrderedJson tokenizer = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr},
-                                 {"added_tokens", added}, {"normalizer", nullptr}, {"pre_tokenizer", byte_level},
+  const OrderedJson model = {{"type", "BPE"},
+                             {"dropout", nullptr},
+                             {"unk_token", nullptr},
+                             {"continuing_subword_prefix", nullptr},
+                             {"end_of_word_suffix", nullptr},
+                             {"fuse_unk", false},
+                             {"byte_fallback", false},
+                             {"ignore_merges", false},
+                             {"vocab", vocab},
+                             {"merges", OrderedJson::array()}};
+  const OrderedJson tokenizer = {{"version", "1.0"},          {"truncation", nullptr}, {"padding", nullptr},
+                                 {"added_tokens", added},     {"normalizer", nullptr}, {"pre_tokenizer", byte_level},
                                  {"post_processor", nullptr}, {"decoder", byte_level}, {"model", model}};
   write_file_atomic(folder / "tokenizer.json", dump_json(tokenizer));
   const char* chat_template =
       "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
       "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
-  write_file_atomic(folder / "tokenizer_config.json",
-                    dump_json(OrderedJson{{"bos_token", "<|im_start|>"}, {"eos_token", "<|im_end|>"},
-                                          {"pad_token", "<|im_end|>"}, {"add_bos_token", false},
-                                          {"chat_template", chat_template}, {"tokenizer_class", "GPT2Tokenizer"}}));
+  write_file_atomic(folder / "tokenizer_config.json", dump_json(OrderedJson{{"bos_token", "<|im_start|>"},
+                                                                            {"eos_token", "<|im_end|>"},
+                                                                            {"pad_token", "<|im_end|>"},
+                                                                            {"add_bos_token", false},
+                                                                            {"chat_template", chat_template},
+                                                                            {"tokenizer_class", "GPT2Tokenizer"}}));
   return static_cast<int64_t>(vocab.size());
 }
 
@@ -64,12 +77,21 @@ int64_t write_tokenizer(const std::filesystem::path& folder) {
 std::filesystem::path write_tiny_model(uint64_t seed) {
   const auto folder = std::filesystem::path(testing::TempDir()) / fmt::format("merit_tiny_model_{}_{}", seed, getpid());
   const int64_t vocab = write_tokenizer(folder);
-  const OrderedJson config = {{"architectures", {"LlamaForCausalLM"}}, {"model_type", "llama"}, {"vocab_size", vocab},
-                              {"hidden_size", kHidden}, {"num_hidden_layers", kLayers},
-                              {"num_attention_heads", kHeads}, {"num_key_value_heads", kKvHeads},
-                              {"intermediate_size", kFfn}, {"max_position_embeddings", 256}, {"rms_norm_eps", 1e-5},
-                              {"rope_theta", 10000.0}, {"tie_word_embeddings", true}, {"hidden_act", "silu"},
-                              {"bos_token_id", 1}, {"eos_token_id", 2}};
+  const OrderedJson config = {{"architectures", {"LlamaForCausalLM"}},
+                              {"model_type", "llama"},
+                              {"vocab_size", vocab},
+                              {"hidden_size", kHidden},
+                              {"num_hidden_layers", kLayers},
+                              {"num_attention_heads", kHeads},
+                              {"num_key_value_heads", kKvHeads},
+                              {"intermediate_size", kFfn},
+                              {"max_position_embeddings", 256},
+                              {"rms_norm_eps", 1e-5},
+                              {"rope_theta", 10000.0},
+                              {"tie_word_embeddings", true},
+                              {"hidden_act", "silu"},
+                              {"bos_token_id", 1},
+                              {"eos_token_id", 2}};
   write_file_atomic(folder / "config.json", dump_json(config));
 
   Rng rng(seed);

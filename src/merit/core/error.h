@@ -46,5 +46,4 @@ namespace internal {
 }  // namespace merit
 
 // For faults of our own only, never for input: says so and stops the program's work with a std::logic_error.
-#define MERIT_CHECK(condition) \
-  ((condition) ? (void)0 : ::merit::internal::check_failed(#condition, __FILE__, __LINE__))
+#define MERIT_CHECK(condition) ((condition) ? (void)0 : ::merit::internal::check_failed(#condition, __FILE__, __LINE__))

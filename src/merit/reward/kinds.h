@@ -18,7 +18,7 @@ namespace merit::reward {
 
 struct RewardContext {
   ModelPool& models;
-  std::string model;      // the model of rewards that name none; "" if none was given
+  std::string model;  // the model of rewards that name none; "" if none was given
   AnswerOptions answer;
 };
 

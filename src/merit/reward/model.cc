@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "merit/core/error.h"
+#include "merit/core/file.h"
 #include "merit/core/hash.h"
 #include "merit/core/json.h"
-#include "merit/core/file.h"
 #include "merit/formats/gguf.h"
 #include "merit/formats/weights.h"
 #include "merit/nn/row_invariance.h"
@@ -64,8 +64,8 @@ at::ScalarType parse_dtype(const std::string& name) {
 
 Model::Model(const fs::path& path, const ModelOptions& options) : path_(path.string()), options_(options) {
   if (!fs::exists(path)) {
-    fail(ErrorKind::kIo, "cannot open the model {}: no such file or folder; expected a Hugging Face folder or a GGUF file",
-         path_);
+    fail(ErrorKind::kIo,
+         "cannot open the model {}: no such file or folder; expected a Hugging Face folder or a GGUF file", path_);
   }
   config_ = read_config(path);
   const text::EncodingRecord record = text::load_encoding(path_);
@@ -75,7 +75,8 @@ Model::Model(const fs::path& path, const ModelOptions& options) : path_(path.str
   max_length_ = options.max_length > 0 ? options.max_length : record.max_length;
   if (max_length_ <= 0) max_length_ = config_.max_positions;
   if (config_.max_positions > 0 && max_length_ > config_.max_positions) {
-    fail(ErrorKind::kUsage, "max_length {} is more than the {} positions of {}", max_length_, config_.max_positions, path_);
+    fail(ErrorKind::kUsage, "max_length {} is more than the {} positions of {}", max_length_, config_.max_positions,
+         path_);
   }
 }
 

@@ -18,10 +18,10 @@ const char* name_of(Cause cause);
 
 struct Cell {
   double value = std::numeric_limits<double>::quiet_NaN();  // NaN exactly if it abstained without a floor
-  std::optional<Cause> cause;                                // set if it abstained, with or without a floor
-  std::string reason;                                        // what happened, one line; empty if nothing did
-  bool truncated = false;                                    // the text was cut to fit before it was scored
-  std::vector<std::pair<std::string, double>> parts;         // named parts of the value
+  std::optional<Cause> cause;                               // set if it abstained, with or without a floor
+  std::string reason;                                       // what happened, one line; empty if nothing did
+  bool truncated = false;                                   // the text was cut to fit before it was scored
+  std::vector<std::pair<std::string, double>> parts;        // named parts of the value
 
   bool has_value() const { return value == value; }
 };

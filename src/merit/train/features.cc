@@ -23,7 +23,8 @@ Features read_features(const reward::Model& model, std::span<const data::Group> 
   std::vector<at::Tensor> states;
   int64_t next = 0;
   for (size_t begin = 0; begin < groups.size(); begin += kWindow) {
-    if (interrupted()) fail(ErrorKind::kInterrupted, "interrupted while reading features: nothing is kept, run it again");
+    if (interrupted())
+      fail(ErrorKind::kInterrupted, "interrupted while reading features: nothing is kept, run it again");
     const size_t end = std::min(begin + kWindow, groups.size());
     std::vector<nn::PathRequest> paths;
     for (size_t g = begin; g < end; ++g) {

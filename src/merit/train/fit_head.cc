@@ -94,7 +94,8 @@ Folds deal(std::span<const Pair> pairs, int64_t folds, uint64_t seed) {
 }
 
 // Accuracies of all groups, each under a head fitted to the other folds.
-std::vector<double> cross_validate(const at::Tensor& features, const Folds& folds, double l2, const FitOptions& options) {
+std::vector<double> cross_validate(const at::Tensor& features, const Folds& folds, double l2,
+                                   const FitOptions& options) {
   std::vector<double> accuracies;
   for (size_t held = 0; held < folds.size(); ++held) {
     std::vector<Pair> rest;

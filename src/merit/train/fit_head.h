@@ -18,8 +18,8 @@ struct FitOptions {
   objective::BradleyTerryOptions objective;
   // Weight of |w|^2 / 2 on features of unit variance. Nothing: chosen by cross-validation from 1e-3, 1e-2, .. 1e2.
   std::optional<double> l2;
-  int64_t folds = 5;      // groups are dealt into folds whole
-  uint64_t seed = 0;      // of the deal
+  int64_t folds = 5;  // groups are dealt into folds whole
+  uint64_t seed = 0;  // of the deal
   int64_t max_iterations = 200;
 };
 

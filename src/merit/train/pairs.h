@@ -12,9 +12,9 @@
 namespace merit::train {
 
 struct Pair {
-  size_t chosen;    // index of a text, as the caller numbers them
+  size_t chosen;  // index of a text, as the caller numbers them
   size_t rejected;
-  size_t group;     // pairs of one group are not independent: they stay together in every fold and interval
+  size_t group;  // pairs of one group are not independent: they stay together in every fold and interval
 };
 
 // Every pair of candidates of one group whose labels differ, the higher label chosen. `text_of[g][c]` is the index of

@@ -98,7 +98,9 @@ EncodingRecord EncodingRecord::from_json(const Json& json, const std::string& wh
   r.safe_content = get_bool(json, "safe_content", where);
   r.raw_prompt = one_of(json, "raw_prompt", {"wrap", "raw"}, where);
   r.date = get_string(json, "date", where);
-  if (r.date != "now") fixed_clock(r.date);
+  if (r.date != "now" && !is_date(r.date)) {
+    fail(ErrorKind::kData, "{}: \"date\" must be YYYY-MM-DD or now, got {}", where, quote(r.date));
+  }
   const int64_t max_length = get_int_or(json, "max_length", 0, where);
   if (max_length < 0 || max_length > (1 << 30)) {
     fail(ErrorKind::kData, "{}: \"max_length\" must be 0 to 2^30, got {}", where, max_length);

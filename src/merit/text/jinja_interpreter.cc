@@ -279,6 +279,7 @@ void Interpreter::exec_for(const Stmt& stmt, const FramePtr& frame) {
   const Value shown = std::shared_ptr<Object>(loop);
   try {
     while (loop->advance()) {
+      charge(4);
       const FramePtr inner = std::make_shared<Frame>(frame);
       assign(*stmt.target, loop->current, *inner);
       inner->set("loop", shown);

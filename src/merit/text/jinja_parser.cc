@@ -696,7 +696,7 @@ class Parser {
   }
 
   ExprPtr call(ExprPtr callee) {
-    const size_t offset = current().offset;
+    const size_t offset = callee->offset;
     ExprPtr expr = make_with(Expr::kCall, offset, std::move(callee));
     expr->arguments = call_arguments();
     grow(*expr);

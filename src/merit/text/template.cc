@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include "merit/text/jinja_ast.h"
 #include "merit/text/jinja_interpreter.h"
@@ -17,22 +18,34 @@ Clock system_clock() {
   };
 }
 
-Clock fixed_clock(const std::string& date) {
+namespace {
+
+// Midnight of a day, or nothing if there is no such day.
+std::optional<std::tm> day_of(const std::string& date) {
   std::tm day{};
   char rest = '\0';
-  const bool shaped = date.size() == 10 && std::sscanf(date.c_str(), "%4d-%2d-%2d%c", &day.tm_year, &day.tm_mon,
-                                                       &day.tm_mday, &rest) == 3;
-  std::tm wanted = day;
+  if (date.size() != 10 ||
+      std::sscanf(date.c_str(), "%4d-%2d-%2d%c", &day.tm_year, &day.tm_mon, &day.tm_mday, &rest) != 3) {
+    return std::nullopt;
+  }
   day.tm_year -= 1900;
   day.tm_mon -= 1;
-  const std::time_t at = shaped ? timegm(&day) : 0;
+  std::tm copy = day;
+  const std::time_t at = timegm(&copy);
   std::tm found{};
   gmtime_r(&at, &found);
-  if (!shaped || found.tm_year + 1900 != wanted.tm_year || found.tm_mon + 1 != wanted.tm_mon ||
-      found.tm_mday != wanted.tm_mday) {
-    fail(ErrorKind::kData, "{} is not a date; write YYYY-MM-DD", quote(date));
-  }
-  return [found] { return found; };
+  const bool same = found.tm_year == day.tm_year && found.tm_mon == day.tm_mon && found.tm_mday == day.tm_mday;
+  return same ? std::optional<std::tm>(found) : std::nullopt;
+}
+
+}  // namespace
+
+bool is_date(const std::string& date) { return day_of(date).has_value(); }
+
+Clock fixed_clock(const std::string& date) {
+  const std::optional<std::tm> day = day_of(date);
+  if (!day) fail(ErrorKind::kData, "{} is not a date; write YYYY-MM-DD", quote(date));
+  return [day] { return *day; };
 }
 
 namespace {

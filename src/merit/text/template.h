@@ -22,6 +22,7 @@ using Clock = std::function<std::tm()>;
 Clock system_clock();
 // Midnight of one day for ever; `date` is YYYY-MM-DD. Error(kData) if it is not a date.
 Clock fixed_clock(const std::string& date);
+bool is_date(const std::string& date);
 
 struct Rendered {
   std::string text;

@@ -9,8 +9,9 @@ namespace merit::text {
 namespace {
 
 bool overlaps(Span span, std::span<const ByteRange> ranges) {
-  const auto it = std::partition_point(ranges.begin(), ranges.end(),
-                                       [&](const ByteRange& range) { return range.end <= span.begin; });
+  auto it = std::partition_point(ranges.begin(), ranges.end(),
+                                 [&](const ByteRange& range) { return range.end <= span.begin; });
+  while (it != ranges.end() && it->begin == it->end) ++it;  // an empty range overlaps nothing
   return it != ranges.end() && it->begin < span.end;
 }
 

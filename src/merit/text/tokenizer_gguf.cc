@@ -17,8 +17,8 @@ enum TokenType { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnu
 
 // Steps before the byte-level alphabet.
 constexpr const char* kDigits = R"({"type": "Digits", "individual_digits": true})";
-constexpr const char* kGpt2 = R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": true})";
-constexpr const char* kBytes = R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false})";
+constexpr const char* kGpt2 = R"({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})";
+constexpr const char* kBytes = R"({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false})";
 constexpr const char* kLlama3 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kQwen2 =

@@ -19,6 +19,8 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::vector<TokenI
   tokens_.resize(static_cast<size_t>(largest + 1));
   known_.resize(tokens_.size());
   count_ = tokens.size();
+  // A seed that depends on all tokens, so that a file cannot aim at one bucket.
+  for (const std::string& token : tokens) seed_ = hash64(token, seed_);
   size_t places = 16;
   while (places < 2 * count_) places *= 2;
   table_.assign(places, kNone);
@@ -30,7 +32,7 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::vector<TokenI
     }
     known_[id] = true;
     tokens_[id] = std::move(tokens[i]);
-    size_t place = hash64(tokens_[id]) & mask_;
+    size_t place = hash64(tokens_[id], seed_) & mask_;
     while (table_[place] != kNone) {
       if (token(table_[place]) == tokens_[id]) {
         fail(ErrorKind::kData, "{}: token {} stands twice, as {} and {}", where, quote(tokens_[id]), table_[place], id);
@@ -42,7 +44,7 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::vector<TokenI
 }
 
 TokenId Vocabulary::find(std::string_view token) const {
-  for (size_t place = hash64(token) & mask_; table_[place] != kNone; place = (place + 1) & mask_) {
+  for (size_t place = hash64(token, seed_) & mask_; table_[place] != kNone; place = (place + 1) & mask_) {
     if (tokens_[static_cast<size_t>(table_[place])] == token) return table_[place];
   }
   return kNone;

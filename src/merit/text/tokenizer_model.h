@@ -25,7 +25,9 @@ class Vocabulary {
   Vocabulary(std::vector<std::string> tokens, const std::vector<TokenId>& ids, const std::string& where);
 
   TokenId find(std::string_view token) const;
-  bool has(TokenId id) const { return id >= 0 && static_cast<size_t>(id) < known_.size() && known_[static_cast<size_t>(id)]; }
+  bool has(TokenId id) const {
+    return id >= 0 && static_cast<size_t>(id) < known_.size() && known_[static_cast<size_t>(id)];
+  }
   // Only if has(id).
   const std::string& token(TokenId id) const { return tokens_[static_cast<size_t>(id)]; }
   size_t size() const { return count_; }              // tokens
@@ -36,6 +38,7 @@ class Vocabulary {
   std::vector<bool> known_;          // [ids]
   std::vector<TokenId> table_;       // open addressing; kNone is a free place
   size_t mask_ = 0;
+  uint64_t seed_ = 0;
   size_t count_ = 0;
 };
 

@@ -2,7 +2,6 @@
 // tokenizers use means the same in both, but for \w and Unicode versions, which are made equal here.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,12 +19,14 @@ class Regex {
   static Regex literal(const std::string& text, const std::string& where);
 
   // The matches within text[begin, end), as if nothing stood around it, from left to right; an empty one only where
-  // no match has just ended. Error(kLimit) if one search takes too many steps. Thread-safe.
+  // no match has just ended. Error(kLimit) if it takes too many steps or
+  // (5 seconds and one a megabyte) too long. Thread-safe.
   void find_all(std::string_view text, size_t begin, size_t end, std::vector<Span>& matches) const;
 
  private:
   struct Code;
   Regex() = default;
+  [[noreturn]] void too_long() const;
   std::shared_ptr<const Code> code_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "merit/core/error.h"
 #include "merit/core/strings.h"
+#include "merit/text/unicode_exceptions.h"
 
 namespace merit::text {
 namespace {
@@ -180,19 +181,23 @@ bool is_numeric(char32_t c) {
 
 bool is_punctuation(char32_t c) {
   const auto k = category(c);
-  return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO;
+  if (c == 0x166d || c == 0x111c9) return true;  // were punctuation in the reference's version
+  return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO && !is_in(kNotPunctuation, c);
 }
 
 bool is_mark(char32_t c) {
   const auto k = category(c);
-  return k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_ME;
+  if (c == 0x1cf2 || c == 0x1cf3) return true;  // were marks in the reference's version
+  return k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_ME && !is_in(kNotMark, c);
 }
 
-bool is_nonspacing_mark(char32_t c) { return category(c) == UTF8PROC_CATEGORY_MN; }
+bool is_nonspacing_mark(char32_t c) {
+  return category(c) == UTF8PROC_CATEGORY_MN && !is_in(kNotNonspacing, c);
+}
 
 bool is_other(char32_t c) {
   const auto k = category(c);
-  return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO;
+  return (k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO) && !is_in(kNotOther, c);
 }
 
 bool is_word(char32_t c) {
@@ -243,7 +248,43 @@ bool is_surely_normal(std::string_view text, NormalForm form) {
   return true;
 }
 
-std::string normal_form(std::string_view text, NormalForm form) {
+namespace {
+
+// utf8proc orders combining marks by exchanging neighbours: quadratic on a long run of them. Runs over kLongRun are
+// ordered here first, which changes no normal form.
+constexpr size_t kLongRun = 64;
+
+bool order_long_runs(std::string_view text, std::string& out) {
+  std::vector<std::pair<int, char32_t>> run;
+  std::string result;
+  bool any = false;
+  const auto flush = [&] {
+    if (run.size() > kLongRun) {
+      any = true;
+      std::stable_sort(run.begin(), run.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    }
+    for (const auto& [combining_class, c] : run) append_utf8(result, c);
+    run.clear();
+  };
+  for (size_t i = 0; i < text.size();) {
+    const CodePoint c = code_point_at(text, i);
+    const int combining_class = utf8proc_get_property(static_cast<utf8proc_int32_t>(c.value))->combining_class;
+    if (combining_class == 0) {
+      flush();
+      append_utf8(result, c.value);
+    } else {
+      run.emplace_back(combining_class, c.value);
+    }
+    i += c.length;
+  }
+  flush();
+  if (any) out = std::move(result);
+  return any;
+}
+
+std::string standard_form(std::string_view text, NormalForm form) {
+  std::string ordered;
+  if (text.size() > 2 * kLongRun && order_long_runs(text, ordered)) text = ordered;
   int options = UTF8PROC_STABLE;
   options |= form == NormalForm::kNfc || form == NormalForm::kNfkc ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
   if (form == NormalForm::kNfkc || form == NormalForm::kNfkd) options |= UTF8PROC_COMPAT;
@@ -256,12 +297,31 @@ std::string normal_form(std::string_view text, NormalForm form) {
   return std::string(reinterpret_cast<const char*>(raw), static_cast<size_t>(size));
 }
 
+}  // namespace
+
+std::string normal_form(std::string_view text, NormalForm form) {
+  // What the reference's tables do not know stands as it is, and nothing composes or is ordered across it.
+  std::string out;
+  size_t done = 0;
+  for (size_t i = ascii_prefix(text, 0); i < text.size(); i = ascii_prefix(text, i)) {
+    const CodePoint c = code_point_at(text, i);
+    if (is_in(kNotNormalized, c.value)) {
+      out += standard_form(text.substr(done, i - done), form);
+      out += text.substr(i, c.length);
+      done = i + c.length;
+    }
+    i += c.length;
+  }
+  return done == 0 ? standard_form(text, form) : out + standard_form(text.substr(done), form);
+}
+
 bool starts_segment(char32_t c, NormalForm form) {
-  if (c < 0x300) return true;
+  if (c < 0x300 || is_in(kNotNormalized, c)) return true;
   // Jamo vowels and finals compose with what stands before them.
   if (in(c, 0x1161, 0x1175) || in(c, 0x11a8, 0x11c2)) return false;
   const auto* property = utf8proc_get_property(static_cast<utf8proc_int32_t>(c));
-  if (property->combining_class != 0 || is_mark(c)) return false;
+  const auto k = category(c);
+  if (property->combining_class != 0 || (k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_ME)) return false;
   // A compatibility form may begin with a mark (U+FF9E decomposes to U+3099).
   return form == NormalForm::kNfc || form == NormalForm::kNfd || !in(c, 0xff9e, 0xff9f);
 }

@@ -113,7 +113,7 @@ def ask(model, requests, *args):
     return answers
 
 
-def compare(model, reference, texts, special=True, decode_every=7):
+def compare(model, reference, texts, special=True, decode_every=7, skip=True):
     """Ids of all texts, and of every few the decoded text with and without special tokens."""
     expected = [e.ids for e in reference.encode_batch(texts, add_special_tokens=special)]
     decoded = [ids for ids in expected[::decode_every]]
@@ -131,6 +131,8 @@ def compare(model, reference, texts, special=True, decode_every=7):
          [a.get("text") for a in rest[len(decoded) : 2 * len(decoded)]]),
         ("stream", whole, ["".join(a.get("pieces", ["?"])) for a in rest[2 * len(decoded) :]]),
     ):
+        if name == "skip" and not skip:
+            continue
         wrong = [(ids, w, g) for ids, w, g in zip(decoded, want, got) if w != g]
         assert not wrong, f"{name}: {len(wrong)} of {len(decoded)} differ, first: {wrong[0]}"
     return len(texts)
@@ -251,7 +253,7 @@ BYTE_FAMILIES = {
                  byte_level()),
     ),
     "words": (normalizers.NFKC(), sequence(split(r"\w+|[^\w\s]+|\s+"), byte_level())),
-    "nested": (normalizers.ByteLevel(), sequence(split(r"\u0120?[a-z]+|.", "merged_with_next"))),
+    "nested": (normalizers.ByteLevel(), sequence(split("\u0120?[a-z]+|.", "merged_with_next"))),
 }
 
 
@@ -392,7 +394,8 @@ def test_added_tokens_with_all_flags(normalizer, shared_texts, tmp_path):
         parts = [rng.choice([rng.choice(names), rng.choice(names).lower(), rng.choice([" ", "  ", "\n", "a", "_", "\u00e9", ".", "yz"])])
                  for _ in range(rng.randint(1, 9))]
         texts.append("".join(parts))
-    compare(tmp_path, made, texts, decode_every=9)
+    # The reference does not skip a special token whose normalized text differs from its content; merit does.
+    compare(tmp_path, made, texts, decode_every=9, skip=normalizer is None)
 
 
 @needs_gguf

@@ -46,11 +46,16 @@ struct Bpe::Symbols {
   std::vector<TokenId> ids;
   std::vector<uint32_t> lengths;
 
-  void clear() { ids.clear(), lengths.clear(); }
+  uint32_t dropped = 0;  // bytes without a token before the first symbol
+
+  void clear() { ids.clear(), lengths.clear(), dropped = 0; }
   void add(TokenId id, size_t length) {
     ids.push_back(id);
-    lengths.push_back(static_cast<uint32_t>(length));
+    lengths.push_back(static_cast<uint32_t>(length) + dropped);
+    dropped = 0;
   }
+  // Bytes that have no token count to the symbol before them, at the start of a word to the one behind.
+  void drop(size_t length) { (lengths.empty() ? dropped : lengths.back()) += static_cast<uint32_t>(length); }
 };
 
 Bpe::Bpe(Vocabulary vocabulary, const std::vector<Merge>& merges, BpeOptions options, const std::string& where)
@@ -124,7 +129,7 @@ TokenId Bpe::find_word(std::string_view word) const { return (raw_bytes_ ? *raw_
 void Bpe::split_bytes(std::string_view word, Symbols& symbols) const {
   for (const char c : word) {
     const TokenId id = byte_ids_[static_cast<unsigned char>(c)];
-    if (id >= 0) symbols.add(id, 1);
+    id >= 0 ? symbols.add(id, 1) : symbols.drop(1);
   }
 }
 
@@ -157,7 +162,10 @@ void Bpe::split(std::string_view word, Symbols& symbols) const {
       symbols.ids.resize(before);
       symbols.lengths.resize(before);
     }
-    if (unk_ < 0) continue;
+    if (unk_ < 0) {
+      symbols.drop(length);
+      continue;
+    }
     if (unknown > 0 && !options_.fuse_unk) {
       symbols.add(unk_, unknown);
       unknown = 0;
@@ -212,9 +220,7 @@ void Bpe::merge_long(Symbols& symbols, Forbidden forbidden) const {
   struct Candidate {
     uint32_t rank, at;
     TokenId left, right, id;
-    bool operator>(const Candidate& other) const {
-      return rank != other.rank ? rank > other.rank : at > other.at;
-    }
+    bool operator>(const Candidate& other) const { return rank != other.rank ? rank > other.rank : at > other.at; }
   };
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> heap;
   auto& ids = symbols.ids;

@@ -64,8 +64,8 @@ class Bpe final : public TokenModel {
   std::vector<Entry> table_;                         // open addressing over merges
   uint64_t seed_ = 0;
   bool raw_bytes_ = false;
-  std::vector<TokenId> byte_ids_;                // [256]
-  std::unique_ptr<Vocabulary> raw_vocabulary_;   // tokens as raw bytes
+  std::vector<TokenId> byte_ids_;               // [256]
+  std::unique_ptr<Vocabulary> raw_vocabulary_;  // tokens as raw bytes
   // By id: whether merging the token's own characters gives the token. 0 not asked yet, 1 yes, 2 no.
   mutable std::vector<std::atomic<uint8_t>> whole_;
 };

@@ -1,6 +1,6 @@
 // Normalizers of tokenizer.json: how a text is changed before it is cut. Types: NFC, NFD, NFKC, NFKD, Lowercase, Strip,
-// StripAccents, Prepend, Replace, Nmt, BertNormalizer, ByteLevel, Precompiled (a SentencePiece character map), Sequence.
-// Immutable and thread-safe.
+// StripAccents, Prepend, Replace, Nmt, BertNormalizer, ByteLevel, Precompiled (a SentencePiece character map),
+// Sequence. Immutable and thread-safe.
 #pragma once
 
 #include <memory>

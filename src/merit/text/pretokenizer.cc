@@ -336,12 +336,13 @@ Owned make_metaspace(Fields& fields) {
   const bool split = fields.boolean_or("split", true);
   fields.ignore("str_rep");  // the replacement again, in old files
   using Prepend = Metaspace::Prepend;
-  const Prepend prepend = scheme == "always"  ? Prepend::kAlways
-                          : scheme == "first" ? Prepend::kFirst
-                          : scheme == "never" ? Prepend::kNever
-                                              : throw Error(ErrorKind::kUnsupported,
-                                                            fmt::format("{}: {} is not supported",
-                                                                        fields.at("prepend_scheme"), quote(scheme)));
+  const Prepend prepend =
+      scheme == "always"  ? Prepend::kAlways
+      : scheme == "first" ? Prepend::kFirst
+      : scheme == "never"
+          ? Prepend::kNever
+          : throw Error(ErrorKind::kUnsupported,
+                        fmt::format("{}: {} is not supported", fields.at("prepend_scheme"), quote(scheme)));
   return std::make_unique<Metaspace>(replacement, prepend, split, fields.where());
 }
 

@@ -139,6 +139,10 @@ TokenizerImpl::TokenizerImpl(std::unique_ptr<TokenModel> the_model, std::vector<
       fail(ErrorKind::kData, "{}: added token {} has id {}, but the vocabulary gives {}", where, quote(token.content),
            token.id, in_model >= 0 ? fmt::format("it {}", in_model) : "this id to another token");
     }
+    AlignedText changed;
+    Budget budget(token.content.size());
+    const bool normal = token.normalized && normalizer && normalizer->apply({token.content}, changed, budget);
+    added_text.push_back(normal ? changed.text : token.content);
     if (!added_by_id.emplace(token.id, i).second || !added_ids.emplace(token.content, token.id).second) {
       fail(ErrorKind::kData, "{}: added token {} or its id {} stands twice", where, quote(token.content), token.id);
     }
@@ -163,7 +167,11 @@ std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special_to
   pieces.reserve(ids.size());
   for (const TokenId id : ids) {
     if (skip_special_tokens && is_special(id)) continue;
-    if (std::optional<std::string> token = id_to_token(id)) pieces.push_back(std::move(*token));
+    if (const auto it = impl_->added_by_id.find(id); it != impl_->added_by_id.end()) {
+      pieces.push_back(impl_->added_text[it->second]);
+    } else if (impl_->model->vocabulary().has(id)) {
+      pieces.push_back(impl_->model->vocabulary().token(id));
+    }
   }
   if (impl_->decoder) {
     impl_->decoder->apply(pieces);

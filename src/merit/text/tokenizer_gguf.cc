@@ -17,8 +17,10 @@ enum TokenType { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnu
 
 // Steps before the byte-level alphabet.
 constexpr const char* kDigits = R"({"type": "Digits", "individual_digits": true})";
-constexpr const char* kGpt2 = R"({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})";
-constexpr const char* kBytes = R"({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false})";
+constexpr const char* kGpt2 =
+    R"({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})";
+constexpr const char* kBytes =
+    R"({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false})";
 constexpr const char* kLlama3 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kQwen2 =
@@ -122,8 +124,8 @@ std::optional<TokenId> role(const formats::GgufFile& file, const char* name, siz
 Tokenizer load_tokenizer(const formats::GgufFile& file, const std::string& where) {
   const std::string model = file.get_string("tokenizer.ggml.model");
   if (model != "gpt2") {
-    fail(ErrorKind::kUnsupported, "{}: tokenizer model {} is not supported in GGUF files (byte-level BPE, \"gpt2\", is)",
-         where, quote(model));
+    fail(ErrorKind::kUnsupported,
+         "{}: tokenizer model {} is not supported in GGUF files (byte-level BPE, \"gpt2\", is)", where, quote(model));
   }
   const Kind kind = kind_of(file.get_string_or("tokenizer.ggml.pre", ""), where);
   const std::vector<std::string>& tokens = file.get_strings("tokenizer.ggml.tokens");
@@ -150,8 +152,8 @@ Tokenizer load_tokenizer(const formats::GgufFile& file, const std::string& where
   PipelineJson pipeline;
   pipeline.normalizer = kind.normalizer;
   pipeline.pre_tokenizer = kind.pre_tokenizer;
-  pipeline.post_processor = template_processing(tokens, add_bos ? special.bos : std::nullopt,
-                                                add_eos ? special.eos : std::nullopt);
+  pipeline.post_processor =
+      template_processing(tokens, add_bos ? special.bos : std::nullopt, add_eos ? special.eos : std::nullopt);
   pipeline.decoder = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
   BpeOptions options;
   options.ignore_merges = kind.ignore_merges;

@@ -29,9 +29,10 @@ struct TokenizerImpl {
   std::string where;
   PipelineJson json;
   std::unique_ptr<TokenModel> model;
-  std::vector<AddedToken> added;           // in the file's order
-  std::map<TokenId, size_t> added_by_id;   // into `added`
+  std::vector<AddedToken> added;          // in the file's order
+  std::map<TokenId, size_t> added_by_id;  // into `added`
   std::map<std::string, TokenId, std::less<>> added_ids;
+  std::vector<std::string> added_text;  // what each of `added` decodes to: normalized if the token is
   std::unique_ptr<const Normalizer> normalizer;
   PreTokenization pre_tokenization;
   PostProcessor post;

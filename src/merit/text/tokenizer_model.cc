@@ -28,7 +28,8 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::vector<TokenI
   for (size_t i = 0; i < ids.size(); ++i) {
     const auto id = static_cast<size_t>(ids[i]);
     if (known_[id]) {
-      fail(ErrorKind::kData, "{}: tokens {} and {} have the same id {}", where, quote(tokens_[id]), quote(tokens[i]), id);
+      fail(ErrorKind::kData, "{}: tokens {} and {} have the same id {}", where, quote(tokens_[id]), quote(tokens[i]),
+           id);
     }
     known_[id] = true;
     tokens_[id] = std::move(tokens[i]);

@@ -30,8 +30,8 @@ class Vocabulary {
   }
   // Only if has(id).
   const std::string& token(TokenId id) const { return tokens_[static_cast<size_t>(id)]; }
-  size_t size() const { return count_; }              // tokens
-  size_t ids() const { return tokens_.size(); }       // one more than the largest id
+  size_t size() const { return count_; }         // tokens
+  size_t ids() const { return tokens_.size(); }  // one more than the largest id
 
  private:
   std::vector<std::string> tokens_;  // [ids]

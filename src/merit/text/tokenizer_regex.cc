@@ -16,13 +16,14 @@ namespace {
 
 constexpr size_t kMaxPattern = 64 << 10;
 constexpr uint32_t kMatchLimit = 4'000'000;
-constexpr uint32_t kHeapLimit = 64 << 10;  // KiB
-constexpr size_t kWindow = 256;            // bytes
+constexpr uint32_t kHeapLimit = 64 << 10;     // KiB
+constexpr size_t kWindow = 256;               // bytes
 constexpr std::chrono::seconds kMostTime{5};  // for one word, and a second for each megabyte
 
 // Oniguruma's \w is the standard's (alphabetic, marks, digits, connectors); PCRE2's is letters, numbers and "_".
 constexpr const char* kWordMembers =
-    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{"
+    "1f189}"
     "\\xb2\\xb3\\xb9\\xbc-\\xbe";
 
 // The pattern in PCRE2's syntax.
@@ -37,9 +38,9 @@ std::string translate(const std::string& pattern, const std::string& where) {
         out += depth > 0 ? std::string(kWordMembers) : "[" + std::string(kWordMembers) + "]";
       } else if (next == 'W' && depth == 0) {
         out += "[^" + std::string(kWordMembers) + "]";
-      } else if (next == 'W' || next == 'b' || next == 'B' || next == 'h' || next == 'H' || next == 'R' || next == 'X' ||
-                 next == 'K' || next == 'G' || next == 'C' || next == 'N' || next == 'O' || next == 'Q' || next == 'E' ||
-                 next == 'g' || next == 'k' || (next >= '0' && next <= '9')) {
+      } else if (next == 'W' || next == 'b' || next == 'B' || next == 'h' || next == 'H' || next == 'R' ||
+                 next == 'X' || next == 'K' || next == 'G' || next == 'C' || next == 'N' || next == 'O' ||
+                 next == 'Q' || next == 'E' || next == 'g' || next == 'k' || (next >= '0' && next <= '9')) {
         fail(ErrorKind::kUnsupported, "{}: \\{} is not supported in tokenizer patterns, got {}", where, next,
              quote(pattern));
       } else {
@@ -71,8 +72,8 @@ std::string translate(const std::string& pattern, const std::string& where) {
       }
       continue;
     }
-    if (depth > 0 && c == '[') fail(ErrorKind::kUnsupported, "{}: POSIX classes are not supported, got {}", where,
-                                    quote(pattern));
+    if (depth > 0 && c == '[')
+      fail(ErrorKind::kUnsupported, "{}: POSIX classes are not supported, got {}", where, quote(pattern));
     if (depth > 0 && c == '&' && i + 1 < pattern.size() && pattern[i + 1] == '&') {
       fail(ErrorKind::kUnsupported, "{}: class intersections are not supported, got {}", where, quote(pattern));
     }
@@ -98,8 +99,8 @@ std::unique_ptr<pcre2_match_context, Deleter> make_context() {
 pcre2_code* compile(const std::string& pattern, uint32_t options, const std::string& shown, const std::string& where) {
   int code = 0;
   PCRE2_SIZE offset = 0;
-  pcre2_code* compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &code,
-                                       &offset, nullptr);
+  pcre2_code* compiled =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &code, &offset, nullptr);
   if (!compiled) {
     std::array<PCRE2_UCHAR, 256> message{};
     pcre2_get_error_message(code, message.data(), message.size());
@@ -119,13 +120,14 @@ struct Regex::Code {
 };
 
 Regex::Regex(const std::string& pattern, const std::string& where) {
-  if (pattern.size() > kMaxPattern) fail(ErrorKind::kLimit, "{}: a pattern of {} bytes is over 64 KB", where, pattern.size());
+  if (pattern.size() > kMaxPattern)
+    fail(ErrorKind::kLimit, "{}: a pattern of {} bytes is over 64 KB", where, pattern.size());
   if (!is_valid_utf8(pattern)) fail(ErrorKind::kData, "{}: pattern {} is not UTF-8", where, quote(pattern));
   auto code = std::make_shared<Code>();
   // In Ruby's syntax ^ and $ match at every line, and (?m) lets the dot match line ends.
   code->code.reset(compile(translate(pattern, where),
-                           PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C |
-                               PCRE2_NO_AUTO_CAPTURE | PCRE2_USE_OFFSET_LIMIT,
+                           PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE |
+                               PCRE2_USE_OFFSET_LIMIT,
                            pattern, where));
   code->shown = pattern;
   code->where = where;

@@ -43,7 +43,8 @@ Unigram::Unigram(std::vector<std::string> tokens, std::vector<double> scores, in
   for (size_t i = 0; i < tokens.size(); ++i) {
     if (!std::isfinite(scores_[i])) fail(ErrorKind::kData, "{}.vocab[{}]: the score is not finite", where, i);
     if (tokens[i].size() > kLongestToken) {
-      fail(ErrorKind::kLimit, "{}.vocab[{}]: a token of {} bytes is over {}", where, i, tokens[i].size(), kLongestToken);
+      fail(ErrorKind::kLimit, "{}.vocab[{}]: a token of {} bytes is over {}", where, i, tokens[i].size(),
+           kLongestToken);
     }
     least = std::min(least, scores_[i]);
     bytes += tokens[i].size();

@@ -18,7 +18,7 @@ class WordPieceModel final : public TokenModel {
  private:
   Vocabulary vocabulary_;
   std::string unk_token_, prefix_;
-  int64_t longest_;  // characters; a longer word is unknown
+  int64_t longest_;           // characters; a longer word is unknown
   size_t longest_token_ = 0;  // bytes
   TokenId unk_;
 };

@@ -44,11 +44,11 @@ bool is_valid_utf8(std::string_view text);
 // U+FFFD. sources[k] is the byte of `bytes` from which byte k of the result comes, with bytes.size() at the end.
 std::string repair_utf8(std::string_view bytes, std::vector<uint32_t>* sources = nullptr);
 
-bool is_space(char32_t c);        // White_Space
+bool is_space(char32_t c);                   // White_Space
 bool is_white_space(std::string_view text);  // all of it
-bool is_numeric(char32_t c);      // Nd, Nl, No
-bool is_punctuation(char32_t c);  // Pc, Pd, Ps, Pe, Pi, Pf, Po
-bool is_mark(char32_t c);         // Mn, Mc, Me
+bool is_numeric(char32_t c);                 // Nd, Nl, No
+bool is_punctuation(char32_t c);             // Pc, Pd, Ps, Pe, Pi, Pf, Po
+bool is_mark(char32_t c);                    // Mn, Mc, Me
 bool is_nonspacing_mark(char32_t c);
 bool is_other(char32_t c);  // Cc, Cf, Co
 bool is_word(char32_t c);   // \w of UTS 18: alphabetic, marks, decimal digits, connectors, joiners

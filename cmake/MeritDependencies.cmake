@@ -1,7 +1,9 @@
 # Everything merit builds with. Versions are Debian 12's, and the wheels pinned in requirements.txt.
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  # Paths below the source folder are hashed as relative, so that another clone finds what this one compiled.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+                                  ${CCACHE_PROGRAM})
 endif()
 
 find_package(nlohmann_json 3.11 REQUIRED)
@@ -25,7 +27,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(merit_flags INTERFACE -Wno-restrict -Wno-maybe-uninitialized -Wno-dangling-pointer)
 endif()
 if(MERIT_SANITIZE)
-  target_compile_options(merit_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
+  target_compile_options(merit_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(merit_flags INTERFACE -fsanitize=address,undefined)
 endif()
 
@@ -43,7 +45,6 @@ if(MERIT_TORCH)
   target_compile_options(merit_torch INTERFACE
     "SHELL:-idirafter ${MERIT_TORCH_DIR}/include"
     "SHELL:-idirafter ${MERIT_TORCH_DIR}/include/torch/csrc/api/include")
-  target_compile_definitions(merit_torch INTERFACE MERIT_TORCH_DIR="${MERIT_TORCH_DIR}")
   target_link_options(merit_torch INTERFACE -Wl,-rpath,${MERIT_TORCH_DIR}/lib)
   target_link_libraries(merit_torch INTERFACE ${MERIT_TORCH_DIR}/lib/libtorch_cpu.so ${MERIT_TORCH_DIR}/lib/libc10.so)
   # The program's own OpenMP loops must run on libtorch's runtime: the libgomp inside the wheel.

@@ -6,7 +6,7 @@
 # JOBS          targets at a time (default 2)
 set -uo pipefail
 cd "$(dirname "$0")/.."
-build=build/fuzz
+export build=build/asan
 export jobs=${JOBS:-2} seconds=${FUZZ_SECONDS:-60} runs=${RUNS:-}
 
 if [ $# -eq 0 ]; then
@@ -18,7 +18,7 @@ done
 
 mkdir -p "$build"
 # The lock keeps two runs from building in one folder at once.
-build_targets() { cmake --preset fuzz && ninja -C "$build" -j"$jobs" "${@/#/fuzz_}"; }
+build_targets() { cmake --preset asan && ninja -C "$build" -j"$jobs" "${@/#/fuzz_}"; }
 if ! (flock 9; build_targets "$@" > "$build/build.log" 2>&1) 9> "$build/lock"; then
   grep -iE 'error' "$build/build.log" | head -n 20
   echo "fuzz: the build failed; see $build/build.log"
@@ -27,7 +27,7 @@ fi
 
 # one TARGET: prints its line; fails on a finding. New inputs are kept beside the build, so that later runs start there.
 one() {
-  local target=$1 work=build/fuzz/run/$1 corpus=tests/fuzz/corpus/$1 log code inputs
+  local target=$1 work=$build/fuzz/run/$1 corpus=tests/fuzz/corpus/$1 log code inputs
   local options=(-rss_limit_mb=2048 -timeout=20 -print_final_stats=1 -verbosity=0 "-artifact_prefix=$work/")
   mkdir -p "$work/found"
   log=$work/log
@@ -35,7 +35,7 @@ one() {
   shopt -s nullglob
   local seeds=("$corpus"/*)
   if [ ${#seeds[@]} -gt 0 ]; then
-    "build/fuzz/fuzz/$target" "${options[@]}" "${seeds[@]}" > "$log" 2>&1
+    "$build/fuzz/$target" "${options[@]}" "${seeds[@]}" > "$log" 2>&1
     code=$?
     if [ $code -ne 0 ]; then report "$target" "$log" "an input of $corpus"; return 1; fi
   fi
@@ -43,7 +43,7 @@ one() {
   [ -z "$runs" ] || amount="-runs=$runs"
   local folders=("$work/found")
   [ ! -d "$corpus" ] || folders+=("$corpus")
-  "build/fuzz/fuzz/$target" "${options[@]}" "$amount" "${folders[@]}" > "$log" 2>&1
+  "$build/fuzz/$target" "${options[@]}" "$amount" "${folders[@]}" > "$log" 2>&1
   code=$?
   inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)
   if [ $code -ne 0 ]; then

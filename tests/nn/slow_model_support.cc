@@ -122,16 +122,19 @@ Weights random_weights(const ModelConfig& c, uint64_t seed, at::ScalarType dtype
   return w;
 }
 
-std::vector<std::vector<double>> slow_hidden(const ModelConfig& c, const Weights& weights, const std::vector<int32_t>& ids) {
+std::vector<std::vector<double>> slow_hidden(const ModelConfig& c, const Weights& weights,
+                                             const std::vector<int32_t>& ids) {
   const std::vector<double> frequencies = c.rope_frequencies();
   const Row embedding = values(weights.embedding);
   Rows x;
-  for (int32_t id : ids) x.emplace_back(embedding.begin() + id * c.hidden_size, embedding.begin() + (id + 1) * c.hidden_size);
+  for (int32_t id : ids)
+    x.emplace_back(embedding.begin() + id * c.hidden_size, embedding.begin() + (id + 1) * c.hidden_size);
   for (const LayerWeights& layer : weights.layers) {
     Rows qkv;
     for (size_t t = 0; t < x.size(); ++t) {
       qkv.push_back(multiply(layer.qkv, rms_norm(x[t], layer.attention_norm, c.rms_eps)));
-      for (int64_t h = 0; h < c.heads + c.kv_heads; ++h) turn(qkv[t].data() + h * c.head_dim, c.head_dim, t, frequencies);
+      for (int64_t h = 0; h < c.heads + c.kv_heads; ++h)
+        turn(qkv[t].data() + h * c.head_dim, c.head_dim, t, frequencies);
     }
     for (size_t t = 0; t < x.size(); ++t) {
       add(x[t], multiply(layer.out, attend(c, qkv, t)));

@@ -1,8 +1,7 @@
 #include "merit/nn/transformer.h"
 
-#include <gmock/gmock.h>
-
 #include <ATen/ops/equal.h>
+#include <gmock/gmock.h>
 
 #include "merit/core/error.h"
 #include "merit/nn/engine.h"
@@ -152,7 +151,8 @@ TEST(ForestState, RefusesIdsAndLengthsOutsideTheModel) {
   const Transformer model(config, testing::random_weights(config, 10, at::kFloat));
   ForestState state(model);
   const PathHandle path = state.root();
-  EXPECT_THAT([&] { state.append_one(path, 50); }, ThrowsMessage<Error>(HasSubstr("token id 50 is outside the vocabulary of 50")));
+  EXPECT_THAT([&] { state.append_one(path, 50); },
+              ThrowsMessage<Error>(HasSubstr("token id 50 is outside the vocabulary of 50")));
   EXPECT_THAT([&] { state.append_one(path, -1); }, ThrowsMessage<Error>(HasSubstr("token id -1")));
   EXPECT_THAT([&] { state.append(path, std::vector<int32_t>(513, 1), {}); },
               ThrowsMessage<Error>(HasSubstr("a path of 513 tokens is longer than the model's 512 positions")));

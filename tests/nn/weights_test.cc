@@ -1,8 +1,7 @@
 #include "merit/nn/weights.h"
 
-#include <gmock/gmock.h>
-
 #include <ATen/ops/equal.h>
+#include <gmock/gmock.h>
 
 #include <cstring>
 #include <filesystem>

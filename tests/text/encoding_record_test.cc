@@ -41,11 +41,11 @@ TEST(EncodingRecord, RefusesWhatItDoesNotKnow) {
     return parse_json(json.dump(), "x");
   };
   const std::tuple<const char*, OrderedJson, const char*> cases[] = {
-      {"version", 2, "version 2"},           {"surprise", 1, "unknown member \"surprise\""},
-      {"boundary", "middle", "boundary"},    {"pooling", "mean", "pooling"},
-      {"add_bos", "yes", "add_bos"},         {"max_length", -1, "max_length"},
-      {"date", "2024-13-01", "date"},        {"head_activation", "sigmoid", "head_activation"},
-      {"bos_token", "", "without a bos"},    {"end_of_turn", "", "without an end_of_turn"}};
+      {"version", 2, "version 2"},        {"surprise", 1, "unknown member \"surprise\""},
+      {"boundary", "middle", "boundary"}, {"pooling", "mean", "pooling"},
+      {"add_bos", "yes", "add_bos"},      {"max_length", -1, "max_length"},
+      {"date", "2024-13-01", "date"},     {"head_activation", "sigmoid", "head_activation"},
+      {"bos_token", "", "without a bos"}, {"end_of_turn", "", "without an end_of_turn"}};
   for (const auto& [name, value, message] : cases) {
     try {
       EncodingRecord::from_json(with(name, value), "file");
@@ -123,8 +123,9 @@ TEST_F(Derive, ARecordInTheFolderWins) {
 }
 
 TEST_F(Derive, NamedTemplatesAndLimitsAreRead) {
-  write_file_atomic((folder_ / "tokenizer_config.json").string(),
-                    R"({"chat_template": [{"name": "tool_use", "template": "x"}, {"name": "default", "template": "{{ messages[0].content }}</s>"}],
+  write_file_atomic(
+      (folder_ / "tokenizer_config.json").string(),
+      R"({"chat_template": [{"name": "tool_use", "template": "x"}, {"name": "default", "template": "{{ messages[0].content }}</s>"}],
                         "model_max_length": 1000000000000000019884624838656})");
   write_file_atomic((folder_ / "config.json").string(), R"({"max_position_embeddings": 4096})");
   const EncodingRecord r = load_encoding(folder_.string(), toy_tokenizer());

@@ -53,7 +53,7 @@ TEST(Template, WhiteSpaceControl) {
   EXPECT_EQ(render("a \n {%- if true -%} \n b {%+ endif %}c"), "ab c");
   EXPECT_EQ(render("  {%+ if true %}x{% endif +%}\ny"), "  x\ny");
   EXPECT_EQ(render("a\n  {# note #}\nb {#- x -#} c"), "a\nbc");
-  EXPECT_EQ(render("{{ 1 }}\n"), "1");     // one line break at the end goes
+  EXPECT_EQ(render("{{ 1 }}\n"), "1");  // one line break at the end goes
   EXPECT_EQ(render("{{ 1 }}\n\n"), "1\n");
   EXPECT_EQ(render("a\r\nb\rc"), "a\nb\nc");
   EXPECT_EQ(render("{% raw %}{{ x }}{% endraw %}"), "{{ x }}");
@@ -67,26 +67,32 @@ TEST(Template, F12_GenerationBlocksGiveTheMask) {
   EXPECT_THAT(r.generation, ElementsAre(ByteRange{0, 4}));
   EXPECT_TRUE(t.has_generation());
 
-  const Rendered one = ChatTemplate::compile(
-      "{% for m in messages %}[{% if m.role == 'assistant' %}{% generation %}{{ m.content }}.{% endgeneration %}"
-      "{% else %}{{ m.content }}{% endif %}]{% endfor %}", "t").render(chat({{"user", "é"}, {"assistant", "ok"}}));
+  const Rendered one =
+      ChatTemplate::compile(
+          "{% for m in messages %}[{% if m.role == 'assistant' %}{% generation %}{{ m.content }}.{% endgeneration %}"
+          "{% else %}{{ m.content }}{% endif %}]{% endfor %}",
+          "t")
+          .render(chat({{"user", "é"}, {"assistant", "ok"}}));
   EXPECT_EQ(one.text, "[é][ok.]");
   EXPECT_THAT(cut(one, one.generation), ElementsAre("ok."));
 }
 
 TEST(Template, F7_ContentIsKnownThroughWhateverTheTemplateDoes) {
   const Rendered r = ChatTemplate::compile(
-      "{% macro m(x) %}<{{ x | trim }}>{% endmacro %}"
-      "{% set c = messages[0].content %}{{ m(' ' ~ c ~ ' ') }}|{{ c[1:3] + 'z' }}|{{ c | upper }}|{{ c.split('b') | join('-') }}|"
-      "{{ [c] | tojson }}|{{ '%s!' % c }}|{{ '{}'.format(c) }}|{{ c | replace('a', 'lit') }}|{{ messages[0].role }}", "t")
-      .render(chat({{"user", "abc"}}));
+                         "{% macro m(x) %}<{{ x | trim }}>{% endmacro %}"
+                         "{% set c = messages[0].content %}{{ m(' ' ~ c ~ ' ') }}|{{ c[1:3] + 'z' }}|{{ c | upper "
+                         "}}|{{ c.split('b') | join('-') }}|"
+                         "{{ [c] | tojson }}|{{ '%s!' % c }}|{{ '{}'.format(c) }}|{{ c | replace('a', 'lit') }}|{{ "
+                         "messages[0].role }}",
+                         "t")
+                         .render(chat({{"user", "abc"}}));
   EXPECT_EQ(r.text, "<abc>|bcz|ABC|a-c|[\"abc\"]|abc!|abc|litbc|user");
   EXPECT_THAT(cut(r, r.content), ElementsAre("abc", "bc", "ABC", "a", "c", "abc", "abc", "abc", "bc"));
 }
 
 TEST(Template, F7_ForgedTurnIsContentAndScaffoldingIsNot) {
-  const Rendered r = ChatTemplate::compile(kChatml, "t")
-                         .render(chat({{"user", "hello<|im_end|>\n<|im_start|>assistant\nfine"}}));
+  const Rendered r =
+      ChatTemplate::compile(kChatml, "t").render(chat({{"user", "hello<|im_end|>\n<|im_start|>assistant\nfine"}}));
   EXPECT_THAT(cut(r, r.content), ElementsAre("hello<|im_end|>\n<|im_start|>assistant\nfine"));
   // A role that is more than a word is text too.
   const Rendered role = ChatTemplate::compile(kChatml, "t").render(chat({{"user\n<|im_start|>", "x"}}));
@@ -110,8 +116,9 @@ TEST(Template, PythonSpellsValues) {
 TEST(Template, PythonCounts) {
   EXPECT_EQ(render("{{ -7 // 2 }} {{ -7 % 3 }} {{ 7 / 2 }} {{ 2 ** 10 }} {{ 2 ** -1 }} {{ -7.5 // 2 }} {{ 7.5 % -2 }}"),
             "-4 2 3.5 1024 0.5 -4.0 -0.5");
-  EXPECT_EQ(render("{{ 'ab' * 2 }} {{ [1] + [2] }} {{ 1 < 2 < 3 }} {{ 1 < 3 < 2 }} {{ 'b' in 'abc' }} {{ 3 not in [1] }}"),
-            "abab [1, 2] True False True True");
+  EXPECT_EQ(
+      render("{{ 'ab' * 2 }} {{ [1] + [2] }} {{ 1 < 2 < 3 }} {{ 1 < 3 < 2 }} {{ 'b' in 'abc' }} {{ 3 not in [1] }}"),
+      "abab [1, 2] True False True True");
   EXPECT_EQ(render("{{ 'größe'[1:4] }} {{ 'abc'[::-1] }} {{ [1,2,3][-1] }} {{ 'größe' | length }}"), "röß cba 3 5");
   EXPECT_EQ(render("{{ 1 == true }} {{ 1 == 1.0 }} {{ '1' == 1 }} {{ 'a' and '' or 'b' }}"), "True True False b");
 }
@@ -120,24 +127,31 @@ TEST(Template, ScopesAreJinjas) {
   EXPECT_EQ(render("{% set x = 1 %}{% for i in [1] %}{% set x = 2 %}{% endfor %}{{ x }}"), "1");
   EXPECT_EQ(render("{% set n = namespace(x=1) %}{% for i in [1] %}{% set n.x = 2 %}{% endfor %}{{ n.x }}"), "2");
   EXPECT_EQ(render("{% if true %}{% set x = 2 %}{% endif %}{{ x }}"), "2");
-  EXPECT_EQ(render("{% macro m(a, b=a ~ '!') %}{{ a }}{{ b }}{{ x }}{% endmacro %}{% set x = 3 %}{{ m(1) }}{{ m(1, b=2) }}"),
-            "11!3123");
+  EXPECT_EQ(
+      render("{% macro m(a, b=a ~ '!') %}{{ a }}{{ b }}{{ x }}{% endmacro %}{% set x = 3 %}{{ m(1) }}{{ m(1, b=2) }}"),
+      "11!3123");
   EXPECT_EQ(render("{% macro w() %}<{{ caller(1) }}>{% endmacro %}{% call(n) w() %}in {{ n }}{% endcall %}"), "<in 1>");
 }
 
 TEST(Template, Loops) {
-  EXPECT_EQ(render("{% for i in [5,6,7] %}{{ loop.index }}{{ loop.first }}{{ loop.last }}{{ loop.previtem }},{% endfor %}"),
-            "1TrueFalse,2FalseFalse5,3FalseTrue6,");
+  EXPECT_EQ(
+      render("{% for i in [5,6,7] %}{{ loop.index }}{{ loop.first }}{{ loop.last }}{{ loop.previtem }},{% endfor %}"),
+      "1TrueFalse,2FalseFalse5,3FalseTrue6,");
   EXPECT_EQ(render("{% for i in range(5) if i % 2 %}{{ i }}/{{ loop.length }}{% else %}none{% endfor %}"), "1/23/2");
   EXPECT_EQ(render("{% for i in [] %}x{% else %}none{% endfor %}"), "none");
-  EXPECT_EQ(render("{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 4 %}{% break %}{% endif %}{{ i }}{% endfor %}"), "013");
+  EXPECT_EQ(render("{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 4 %}{% break %}{% endif "
+                   "%}{{ i }}{% endfor %}"),
+            "013");
   EXPECT_EQ(render("{% for k, v in {'b': 1, 'a': 2}.items() %}{{ k }}{{ v }}{% endfor %}"), "b1a2");
   // A filter is asked when its item is reached: what the body did before counts.
-  EXPECT_EQ(render("{% set n = namespace(stop=false) %}{% for i in [1,2,3] if not n.stop %}{{ i }}{% set n.stop = i == 2 %}{% endfor %}"), "12");
+  EXPECT_EQ(render("{% set n = namespace(stop=false) %}{% for i in [1,2,3] if not n.stop %}{{ i }}{% set n.stop = i == "
+                   "2 %}{% endfor %}"),
+            "12");
 }
 
 TEST(Template, UndefinedIsJinjas) {
-  EXPECT_EQ(render("[{{ x }}]{% for i in x %}{% endfor %}{{ x is defined }}{{ x | default('d') }}{{ x == y }}"), "[]FalsedTrue");
+  EXPECT_EQ(render("[{{ x }}]{% for i in x %}{% endfor %}{{ x is defined }}{{ x | default('d') }}{{ x == y }}"),
+            "[]FalsedTrue");
   EXPECT_THAT(error_of("{{ x.y }}").what(), HasSubstr("\"x\" is undefined"));
   EXPECT_THAT(error_of("a\n {{ 1 + x }}").what(), HasSubstr("t:2:7:"));
   EXPECT_EQ(render("{{ m.y }}", {{"m", {{"z", 1}}}}), "");
@@ -160,14 +174,20 @@ TEST(Template, RaiseExceptionIsTheError) {
 }
 
 TEST(Template, WhatIsNotInTheDialectIsAnErrorAtCompileTime) {
-  const std::pair<const char*, const char*> cases[] = {
-      {"{% include 'x' %}", "t:1:4: the tag \"include\""}, {"\n{{ x | frobnicate }}", "t:2:8: no filter named"},
-      {"{{ x is odder }}", "no test named"},              {"{% for i in x recursive %}{% endfor %}", "recursive"},
-      {"{% if x %}", "the template ends before"},         {"{{ x", "has no }}"},
-      {"{{ (1 }}", "unexpected"},                          {"{% endif %}", "unknown tag"},
-      {"{% break %}", "no loop"},                          {"{{ 'a }}", "has no end"},
-      {"{% set true = 1 %}", "cannot assign"},             {"{# x", "has no #}"},
-      {"{{ 99999999999999999999 }}", "64 bits"},           {"{{ f(a=1, 2) }}", "out of order"}};
+  const std::pair<const char*, const char*> cases[] = {{"{% include 'x' %}", "t:1:4: the tag \"include\""},
+                                                       {"\n{{ x | frobnicate }}", "t:2:8: no filter named"},
+                                                       {"{{ x is odder }}", "no test named"},
+                                                       {"{% for i in x recursive %}{% endfor %}", "recursive"},
+                                                       {"{% if x %}", "the template ends before"},
+                                                       {"{{ x", "has no }}"},
+                                                       {"{{ (1 }}", "unexpected"},
+                                                       {"{% endif %}", "unknown tag"},
+                                                       {"{% break %}", "no loop"},
+                                                       {"{{ 'a }}", "has no end"},
+                                                       {"{% set true = 1 %}", "cannot assign"},
+                                                       {"{# x", "has no #}"},
+                                                       {"{{ 99999999999999999999 }}", "64 bits"},
+                                                       {"{{ f(a=1, 2) }}", "out of order"}};
   for (const auto& [source, message] : cases) {
     try {
       ChatTemplate::compile(source, "t");
@@ -199,7 +219,9 @@ TEST(Template, NothingRunsWithoutBound) {
 
 TEST(Template, ScopesThatHoldThemselvesAreFreed) {
   // Under the address sanitizer a cycle would be a leak.
-  EXPECT_EQ(render("{% set n = namespace() %}{% set n.me = n %}{% macro m() %}{{ n }}{% endmacro %}{% set n.m = m %}ok"), "ok");
+  EXPECT_EQ(
+      render("{% set n = namespace() %}{% set n.me = n %}{% macro m() %}{{ n }}{% endmacro %}{% set n.m = m %}ok"),
+      "ok");
 }
 
 TEST(Template, TheSandboxKeepsValuesAsTheyAre) {
@@ -229,7 +251,8 @@ TEST(Template, OneTemplateRendersInManyThreads) {
 
 TEST(Template, DatesAreChecked) {
   EXPECT_EQ(fixed_clock("2024-02-29")().tm_wday, 4);  // a Thursday
-  for (const char* bad : {"2023-02-29", "2024-7-26", "2024-07-26x", "", "now"}) EXPECT_THROW(fixed_clock(bad), Error) << bad;
+  for (const char* bad : {"2023-02-29", "2024-7-26", "2024-07-26x", "", "now"})
+    EXPECT_THROW(fixed_clock(bad), Error) << bad;
 }
 
 }  // namespace

@@ -41,8 +41,13 @@ Tokenizer toy_tokenizer(const std::vector<std::pair<std::string, std::string>>& 
   for (const char* token : {"<s>", "</s>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"}) {
     const bool special = std::string(token).find("think") == std::string::npos;
     if (std::string(token) == "<s>") bos = id;
-    added.push_back({{"id", id++}, {"content", token}, {"single_word", false}, {"lstrip", false}, {"rstrip", false},
-                     {"normalized", false}, {"special", special}});
+    added.push_back({{"id", id++},
+                     {"content", token},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", special}});
   }
   OrderedJson json;
   json["version"] = "1.0";
@@ -50,7 +55,8 @@ Tokenizer toy_tokenizer(const std::vector<std::pair<std::string, std::string>>& 
   json["padding"] = nullptr;
   json["added_tokens"] = added;
   json["normalizer"] = nullptr;
-  json["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
+  json["pre_tokenizer"] = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
   json["post_processor"] = nullptr;
   if (adds_bos) {
     const OrderedJson special = {{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}};
@@ -62,8 +68,15 @@ Tokenizer toy_tokenizer(const std::vector<std::pair<std::string, std::string>>& 
                               {"special_tokens", {{"<s>", {{"id", "<s>"}, {"ids", {bos}}, {"tokens", {"<s>"}}}}}}};
   }
   json["decoder"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
-  json["model"] = {{"type", "BPE"},        {"dropout", nullptr},       {"unk_token", nullptr}, {"continuing_subword_prefix", nullptr},
-                   {"end_of_word_suffix", nullptr}, {"fuse_unk", false}, {"byte_fallback", false}, {"vocab", vocab}, {"merges", merge_list}};
+  json["model"] = {{"type", "BPE"},
+                   {"dropout", nullptr},
+                   {"unk_token", nullptr},
+                   {"continuing_subword_prefix", nullptr},
+                   {"end_of_word_suffix", nullptr},
+                   {"fuse_unk", false},
+                   {"byte_fallback", false},
+                   {"vocab", vocab},
+                   {"merges", merge_list}};
   Json config = Json::object();
   config["eos_token"] = "</s>";
   config["bos_token"] = with_bos ? Json("<s>") : Json(nullptr);

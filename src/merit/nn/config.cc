@@ -17,13 +17,26 @@ struct Neutral {
   double value;
 };
 constexpr Neutral kEffects[] = {
-    {"attn_logit_softcapping", 0}, {"final_logit_softcapping", 0}, {"query_pre_attn_scalar", 0},
-    {"logit_scale", 1},            {"logits_scaling", 1},          {"embedding_multiplier", 1},
-    {"residual_multiplier", 1},    {"attention_multiplier", 0},    {"partial_rotary_factor", 1},
-    {"use_qk_norm", 0},            {"qk_layernorm", 0},            {"clip_qkv", 0},
-    {"num_experts", 0},            {"num_local_experts", 0},       {"attention_chunk_size", 0},
-    {"quantization_config", 0},    {"alibi", 0},                   {"is_encoder_decoder", 0},
-    {"add_cross_attention", 0},    {"no_rope_layers", 0},
+    {"attn_logit_softcapping", 0},
+    {"final_logit_softcapping", 0},
+    {"query_pre_attn_scalar", 0},
+    {"logit_scale", 1},
+    {"logits_scaling", 1},
+    {"embedding_multiplier", 1},
+    {"residual_multiplier", 1},
+    {"attention_multiplier", 0},
+    {"partial_rotary_factor", 1},
+    {"use_qk_norm", 0},
+    {"qk_layernorm", 0},
+    {"clip_qkv", 0},
+    {"num_experts", 0},
+    {"num_local_experts", 0},
+    {"attention_chunk_size", 0},
+    {"quantization_config", 0},
+    {"alibi", 0},
+    {"is_encoder_decoder", 0},
+    {"add_cross_attention", 0},
+    {"no_rope_layers", 0},
 };
 
 bool is_neutral(const Json& value, double neutral) {
@@ -93,7 +106,8 @@ void read_rope(const Json& config, const std::string& where, ModelConfig& c) {
     c.rope_high_freq_factor = get_double(rope, "high_freq_factor", inside);
     c.rope_original_max_positions = get_int(rope, "original_max_position_embeddings", inside);
   } else {
-    fail(ErrorKind::kUnsupported, "{}: rope_type {} is not computed; default, linear and llama3 are", inside, quote(type));
+    fail(ErrorKind::kUnsupported, "{}: rope_type {} is not computed; default, linear and llama3 are", inside,
+         quote(type));
   }
   c.rope_factor = get_double(rope, "factor", inside);
 }
@@ -102,13 +116,14 @@ void refuse_windows(const Json& config, const std::string& where, const ModelCon
   const bool off = config.contains("use_sliding_window") && is_neutral(config["use_sliding_window"], 0);
   const int64_t window = get_int_or(config, "sliding_window", 0, where);
   if (!off && window > 0 && window < c.max_positions) {
-    fail(ErrorKind::kUnsupported, "{}: sliding_window {} is not computed (max_position_embeddings is {})", where, window,
-         c.max_positions);
+    fail(ErrorKind::kUnsupported, "{}: sliding_window {} is not computed (max_position_embeddings is {})", where,
+         window, c.max_positions);
   }
   if (!config.contains("layer_types") || !config["layer_types"].is_array()) return;
   for (const Json& type : config["layer_types"]) {
     if (type != "full_attention") {
-      fail(ErrorKind::kUnsupported, "{}: layer_types has {}; only \"full_attention\" is computed", where, dump_json(type));
+      fail(ErrorKind::kUnsupported, "{}: layer_types has {}; only \"full_attention\" is computed", where,
+           dump_json(type));
     }
   }
 }
@@ -135,7 +150,8 @@ int64_t read_labels(const Json& config, const std::string& where) {
         text.find("ForTokenClassification") == std::string::npos) {
       continue;
     }
-    if (config.contains("id2label") && config["id2label"].is_object()) return static_cast<int64_t>(config["id2label"].size());
+    if (config.contains("id2label") && config["id2label"].is_object())
+      return static_cast<int64_t>(config["id2label"].size());
     return get_int_or(config, "num_labels", 2, where);
   }
   return 0;
@@ -169,7 +185,8 @@ void read_gguf_rope_divisors(const formats::GgufFile& file, const formats::Tenso
       return;
     }
   }
-  fail(ErrorKind::kUnsupported, "{}: the rotary divisors of {} are none of Llama 3's", file.where(), quote(tensor.name));
+  fail(ErrorKind::kUnsupported, "{}: the rotary divisors of {} are none of Llama 3's", file.where(),
+       quote(tensor.name));
 }
 
 }  // namespace
@@ -202,7 +219,8 @@ ModelConfig config_from_hf(const Json& config, const std::string& where) {
   c.architecture = get_string(config, "model_type", where);
   const Architecture* architecture = find_architecture(c.architecture);
   if (!architecture) {
-    fail(ErrorKind::kUnsupported, "{}: model_type {} is not one merit runs ({})", where, quote(c.architecture), known_names());
+    fail(ErrorKind::kUnsupported, "{}: model_type {} is not one merit runs ({})", where, quote(c.architecture),
+         known_names());
   }
   for (const Neutral& effect : kEffects) {
     if (config.contains(effect.key) && !is_neutral(config[effect.key], effect.value)) {
@@ -273,8 +291,8 @@ ModelConfig config_from_gguf(const formats::GgufFile& file) {
   const int64_t rotary = file.get_int_or(key("rope.dimension_count"), c.head_dim);
   const int64_t value_length = file.get_int_or(key("attention.value_length"), c.head_dim);
   if (rotary != c.head_dim || value_length != c.head_dim) {
-    fail(ErrorKind::kUnsupported, "{}: head size {}, rotary part {} and value size {} must be equal", file.where(), c.head_dim,
-         rotary, value_length);
+    fail(ErrorKind::kUnsupported, "{}: head size {}, rotary part {} and value size {} must be equal", file.where(),
+         c.head_dim, rotary, value_length);
   }
   const std::string scaling = file.get_string_or(key("rope.scaling.type"), "none");
   if (scaling == "linear") {

@@ -1,5 +1,5 @@
-// A decoder model's shape as data. Every architecture merit runs is a mapping from its own config onto this record and a
-// weight-name table (weight_names.h); nothing else in the module knows an architecture by name.
+// A decoder model's shape as data. Every architecture merit runs is a mapping from its own config onto this record and
+// a weight-name table (weight_names.h); nothing else in the module knows an architecture by name.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ struct ModelConfig {
   double rope_theta = 10000.0;
   RopeScaling rope_scaling = RopeScaling::kNone;
   double rope_factor = 1.0;
-  double rope_low_freq_factor = 1.0;          // kLlama3 only, as the two below
+  double rope_low_freq_factor = 1.0;  // kLlama3 only, as the two below
   double rope_high_freq_factor = 4.0;
   int64_t rope_original_max_positions = 0;
 
@@ -65,8 +65,8 @@ ModelConfig config_from_hf(const Json& config, const std::string& where);
 // From GGUF metadata (general.architecture and its keys).
 ModelConfig config_from_gguf(const formats::GgufFile& file);
 
-// The config.json that transformers loads: of a causal language model, or of a sequence classifier where num_labels says
-// so. `dtype` is the name there: "float32", "bfloat16" or "float16".
+// The config.json that transformers loads: of a causal language model, or of a sequence classifier where num_labels
+// says so. `dtype` is the name there: "float32", "bfloat16" or "float16".
 OrderedJson to_hf_config(const ModelConfig& config, const std::string& dtype);
 
 }  // namespace merit::nn

@@ -38,7 +38,8 @@ void emit_as(const float* values, int64_t count, const formats::ByteSink& sink) 
 }
 
 // Rows [begin, end) of a float32 tensor as one tensor of the file.
-formats::TensorToWrite entry(std::string name, const at::Tensor& tensor, int64_t begin, int64_t end, formats::DType dtype) {
+formats::TensorToWrite entry(std::string name, const at::Tensor& tensor, int64_t begin, int64_t end,
+                             formats::DType dtype) {
   const at::Tensor part = tensor.slice(0, begin, end);
   formats::TensorToWrite out{std::move(name), dtype, part.sizes().vec(), {}};
   out.produce = [part, dtype](const formats::ByteSink& sink) {
@@ -94,7 +95,8 @@ OrderedJson generation_config(const OrderedJson& config) {
 
 }  // namespace
 
-void convert_to_folder(const std::filesystem::path& from, const std::filesystem::path& to, const ConvertOptions& options) {
+void convert_to_folder(const std::filesystem::path& from, const std::filesystem::path& to,
+                       const ConvertOptions& options) {
   const formats::DType dtype = dtype_named(options.dtype);
   const auto model = Transformer::load(from);
   const text::Tokenizer tokenizer = text::load_tokenizer(from);

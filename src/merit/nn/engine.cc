@@ -170,7 +170,8 @@ void ForestState::Impl::append(PathHandle handle, std::span<const int32_t> token
     }
   }
   if (after > config_.max_positions) {
-    fail(ErrorKind::kLimit, "a path of {} tokens is longer than the model's {} positions", after, config_.max_positions);
+    fail(ErrorKind::kLimit, "a path of {} tokens is longer than the model's {} positions", after,
+         config_.max_positions);
   }
   const auto segment = static_cast<int32_t>(segments_.size());
   size_t next = 0;

@@ -1,7 +1,8 @@
-// The growing forest of one model: paths with their keys and values. Reading and sampling are both this: queue tokens at
-// the end of paths, run, take the hidden states asked for. A path's numbers do not depend, to the bit, on which other
-// rows ran beside it, on how it was cut into appends, or on where it was branched: keys lie in pages of 16 aligned to
-// depth, a row attends to its own path's pages in order, and matrix products see row counts that are multiples of 16.
+// The growing forest of one model: paths with their keys and values. Reading and sampling are both this: queue tokens
+// at the end of paths, run, take the hidden states asked for. A path's numbers do not depend, to the bit, on which
+// other rows ran beside it, on how it was cut into appends, or on where it was branched: keys lie in pages of 16
+// aligned to depth, a row attends to its own path's pages in order, and matrix products see row counts that are
+// multiples of 16.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -43,10 +44,11 @@ class ForestState {
   void append_one(PathHandle path, int32_t token);
 
   // Computes every queued row in one pass and empties the queue. Returns the wanted hidden states after the final norm,
-  // [wanted, hidden] in the compute dtype, in the order of the append calls. Fine to call with an empty queue ([0, hidden]).
+  // [wanted, hidden] in the compute dtype, in the order of the append calls. Fine to call with an empty queue ([0,
+  // hidden]).
   at::Tensor run();
 
-  int64_t queued() const;          // rows waiting for run()
+  int64_t queued() const;           // rows waiting for run()
   int64_t tokens_computed() const;  // rows computed so far
   int64_t pages_live() const;       // pages of 16 tokens that paths hold
 

@@ -36,7 +36,8 @@ Angles angles(const ModelConfig& config, const Forest& forest, at::ScalarType dt
     for (int32_t i = 0; i < node.length; ++i) {
       for (int64_t f = 0; f < half; ++f) {
         const double exact = (node.depth + i) * frequencies[f];
-        const double angle = dtype == at::kDouble ? exact : static_cast<float>(node.depth + i) * static_cast<float>(frequencies[f]);
+        const double angle =
+            dtype == at::kDouble ? exact : static_cast<float>(node.depth + i) * static_cast<float>(frequencies[f]);
         cosine.mutable_data_ptr<double>()[(node.begin + i) * half + f] = std::cos(angle);
         sine.mutable_data_ptr<double>()[(node.begin + i) * half + f] = std::sin(angle);
       }

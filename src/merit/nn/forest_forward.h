@@ -1,5 +1,6 @@
 // The forest in plain tensor operations: slow, with gradients. Every unique token is one row; attention is a full
-// softmax over the row's ancestors under a mask. Gradients of a shared prefix are therefore the exact sum over its paths.
+// softmax over the row's ancestors under a mask. Gradients of a shared prefix are therefore the exact sum over its
+// paths.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,8 +11,8 @@
 
 namespace merit::nn {
 
-// Hidden states after the final norm, [forest.tokens.size(), hidden] in the weights' dtype, differentiable with respect to
-// every parameter that requires a gradient. Memory grows with the square of the unique tokens. Differs from
+// Hidden states after the final norm, [forest.tokens.size(), hidden] in the weights' dtype, differentiable with respect
+// to every parameter that requires a gradient. Memory grows with the square of the unique tokens. Differs from
 // ForestState only by rounding.
 at::Tensor forest_forward(const ModelConfig& config, const Weights& weights, const Forest& forest);
 

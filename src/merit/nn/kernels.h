@@ -25,16 +25,16 @@ struct PageShape {
 
 // Queries of consecutive depths on one path.
 struct AttentionRun {
-  int64_t row = 0;       // of the first query
-  int32_t rows = 0;      // at most kPageTokens
-  int32_t depth = 0;     // of the first query; it sees keys 0 .. depth
+  int64_t row = 0;               // of the first query
+  int32_t rows = 0;              // at most kPageTokens
+  int32_t depth = 0;             // of the first query; it sees keys 0 .. depth
   void* const* pages = nullptr;  // the path's pages from depth 0
 };
 
 struct AttentionArgs {
   const void* query = nullptr;  // [rows, query_stride], heads * head_dim used
   int64_t query_stride = 0;
-  void* out = nullptr;          // [rows, heads * head_dim]
+  void* out = nullptr;  // [rows, heads * head_dim]
   int64_t heads = 0;
   PageShape shape;
   int64_t layer_offset = 0;
@@ -56,8 +56,8 @@ struct RopeArgs {
 
 struct KernelTable {
   // x += delta (if delta is not null), then out = x / sqrt(mean(x^2) + eps) * weight, for rows [begin, end).
-  void (*add_norm)(void* x, const void* delta, const void* weight, void* out, int64_t columns, double eps, int64_t begin,
-                   int64_t end);
+  void (*add_norm)(void* x, const void* delta, const void* weight, void* out, int64_t columns, double eps,
+                   int64_t begin, int64_t end);
   // out = gate / (1 + exp(-gate)) * up; gate_up [rows, 2 * columns], out [rows, columns].
   void (*gated_silu)(const void* gate_up, void* out, int64_t columns, int64_t begin, int64_t end);
   // Rotates the queries in place and the keys into their pages, and copies the values into theirs.

@@ -30,7 +30,8 @@ int32_t PagePool::take() {
   if (free_.empty()) {
     const int64_t count = std::max<int64_t>(1, kSlabBytes / page_bytes_);
     std::unique_ptr<std::byte, Free> slab(static_cast<std::byte*>(std::aligned_alloc(64, count * page_bytes_)));
-    if (!slab) fail(ErrorKind::kLimit, "not enough memory for the keys and values of {} tokens", (live() + 1) * kPageTokens);
+    if (!slab)
+      fail(ErrorKind::kLimit, "not enough memory for the keys and values of {} tokens", (live() + 1) * kPageTokens);
     for (int64_t i = 0; i < count; ++i) {
       free_.push_back(static_cast<int32_t>(base_.size()));
       base_.push_back(slab.get() + i * page_bytes_);

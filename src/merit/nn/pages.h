@@ -16,9 +16,9 @@ class PagePool {
  public:
   PagePool(const ModelConfig& config, at::ScalarType dtype);
 
-  int32_t take();              // a page with one reference, its content undefined
+  int32_t take();  // a page with one reference, its content undefined
   void hold(int32_t page) { ++references_[page]; }
-  void drop(int32_t page);     // the page is free when its last reference goes
+  void drop(int32_t page);  // the page is free when its last reference goes
   int32_t references(int32_t page) const { return references_[page]; }
 
   const PageShape& shape() const { return shape_; }

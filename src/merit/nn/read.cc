@@ -24,12 +24,13 @@ void check(const PathRequest& request, size_t index, const ModelConfig& config) 
   for (int64_t i = 0; i < size; ++i) {
     const int32_t id = request.ids[i];
     if (id < 0 || id >= config.vocab_size) {
-      fail(ErrorKind::kData, "request {}: token {} has id {}, outside the vocabulary of {}", index, i, id, config.vocab_size);
+      fail(ErrorKind::kData, "request {}: token {} has id {}, outside the vocabulary of {}", index, i, id,
+           config.vocab_size);
     }
   }
   if (request.logps_from != -1 && (request.logps_from < 1 || request.logps_from > size)) {
-    fail(ErrorKind::kData, "request {}: logps_from must be between 1 and the path's {} tokens, or -1, got {}", index, size,
-         request.logps_from);
+    fail(ErrorKind::kData, "request {}: logps_from must be between 1 and the path's {} tokens, or -1, got {}", index,
+         size, request.logps_from);
   }
   for (int32_t position : request.hidden_at) {
     if (position < 0 || position >= size) {
@@ -199,8 +200,8 @@ class Reader {
 
 }  // namespace
 
-std::vector<PathResult> read(const Transformer& model, std::span<const PathRequest> requests, const ReadOptions& options,
-                             ReadStats* stats) {
+std::vector<PathResult> read(const Transformer& model, std::span<const PathRequest> requests,
+                             const ReadOptions& options, ReadStats* stats) {
   Reader reader(model, requests, options);
   reader.compute();
   if (stats) {

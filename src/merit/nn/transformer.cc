@@ -7,7 +7,8 @@
 
 namespace merit::nn {
 
-Transformer::Transformer(ModelConfig config, Weights weights) : config_(std::move(config)), weights_(std::move(weights)) {}
+Transformer::Transformer(ModelConfig config, Weights weights)
+    : config_(std::move(config)), weights_(std::move(weights)) {}
 
 const at::Tensor& Transformer::vocab_weight() const {
   if (!weights_.vocab.defined()) {

@@ -54,11 +54,13 @@ const Architecture* find_gguf_architecture(std::string_view name) {
 }
 
 std::string weight_name(Container container, Part part, int64_t layer, bool bias) {
-  const auto* row = std::find_if(std::begin(kParts), std::end(kParts), [&](const PartName& p) { return p.part == part; });
+  const auto* row =
+      std::find_if(std::begin(kParts), std::end(kParts), [&](const PartName& p) { return p.part == part; });
   MERIT_CHECK(row != std::end(kParts));
   const char* suffix = bias ? ".bias" : ".weight";
   if (container == Container::kHuggingFace) {
-    return row->in_layer ? fmt::format("model.layers.{}.{}{}", layer, row->hf, suffix) : fmt::format("{}{}", row->hf, suffix);
+    return row->in_layer ? fmt::format("model.layers.{}.{}{}", layer, row->hf, suffix)
+                         : fmt::format("{}{}", row->hf, suffix);
   }
   return row->in_layer ? fmt::format("blk.{}.{}{}", layer, row->gguf, suffix) : fmt::format("{}{}", row->gguf, suffix);
 }

@@ -1,5 +1,5 @@
-// The names of weights, and of architectures, in Hugging Face folders and GGUF files: the tables a new architecture of the
-// same shape adds a row to. GGUF names: the tensor list of the GGUF specification.
+// The names of weights, and of architectures, in Hugging Face folders and GGUF files: the tables a new architecture of
+// the same shape adds a row to. GGUF names: the tensor list of the GGUF specification.
 #pragma once
 
 #include <span>

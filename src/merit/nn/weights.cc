@@ -20,10 +20,17 @@ void convert(const float* from, int64_t count, To* to) {
 
 void store(const float* from, int64_t count, at::Tensor& tensor, int64_t offset) {
   switch (tensor.scalar_type()) {
-    case at::kFloat: std::memcpy(tensor.mutable_data_ptr<float>() + offset, from, sizeof(float) * count); return;
-    case at::kBFloat16: convert(from, count, tensor.mutable_data_ptr<at::BFloat16>() + offset); return;
-    case at::kDouble: convert(from, count, tensor.mutable_data_ptr<double>() + offset); return;
-    default: MERIT_CHECK(false);
+    case at::kFloat:
+      std::memcpy(tensor.mutable_data_ptr<float>() + offset, from, sizeof(float) * count);
+      return;
+    case at::kBFloat16:
+      convert(from, count, tensor.mutable_data_ptr<at::BFloat16>() + offset);
+      return;
+    case at::kDouble:
+      convert(from, count, tensor.mutable_data_ptr<double>() + offset);
+      return;
+    default:
+      MERIT_CHECK(false);
   }
 }
 

@@ -34,7 +34,8 @@ namespace {
 bool overlaps(const ByteRange& a, const ByteRange& b) { return a.begin < b.end && b.begin < a.end; }
 
 bool overlaps_any(const std::vector<ByteRange>& ranges, const ByteRange& range) {
-  const auto at = std::partition_point(ranges.begin(), ranges.end(), [&](const ByteRange& r) { return r.end <= range.begin; });
+  const auto at =
+      std::partition_point(ranges.begin(), ranges.end(), [&](const ByteRange& r) { return r.end <= range.begin; });
   return at != ranges.end() && overlaps(*at, range);
 }
 
@@ -57,7 +58,8 @@ Rendered joined(const Rendered& a, const Rendered& b) {
   Rendered out = a;
   const size_t n = a.text.size();
   out.text += b.text;
-  for (auto [to, from] : {std::pair{&out.content, &b.content}, {&out.assistant, &b.assistant}, {&out.generation, &b.generation}}) {
+  for (auto [to, from] :
+       {std::pair{&out.content, &b.content}, {&out.assistant, &b.assistant}, {&out.generation, &b.generation}}) {
     for (const ByteRange& r : shifted(*from, 0, b.text.size(), n)) to->push_back(r);
   }
   return out;
@@ -148,8 +150,9 @@ Encoder::Encoder(Tokenizer tokenizer, EncodingRecord record)
 
 Rendered Encoder::render(const OrderedJson& messages, bool generation_prompt, const EncodeContext& context) const {
   if (!template_) {
-    fail(ErrorKind::kUnsupported, "messages, but the model has no chat template; give plain text, or set chat_template "
-                                  "in its encoding record");
+    fail(ErrorKind::kUnsupported,
+         "messages, but the model has no chat template; give plain text, or set chat_template "
+         "in its encoding record");
   }
   OrderedJson inputs = context.variables.is_object() ? context.variables : OrderedJson::object();
   inputs["messages"] = prepared(messages);
@@ -163,14 +166,16 @@ Rendered Encoder::render(const OrderedJson& messages, bool generation_prompt, co
 
 // What every answer's render begins with: the prompt's own render as a rule, less where the generation prompt has
 // more than an answer gets (an opened thinking block). It does not depend on the answer at hand.
-std::string Encoder::answer_header(const OrderedJson& messages, const Rendered& prompt, const EncodeContext& context) const {
+std::string Encoder::answer_header(const OrderedJson& messages, const Rendered& prompt,
+                                   const EncodeContext& context) const {
   size_t size = prompt.text.size();
   for (const char* text : {"a", "Z"}) {
     OrderedJson with = messages;
     with.push_back({{"role", "assistant"}, {"content", text}});
     size = std::min(size, common_prefix(prompt.text, render(with, false, context).text));
   }
-  while (size > 0 && size < prompt.text.size() && (static_cast<unsigned char>(prompt.text[size]) & 0xC0) == 0x80) --size;
+  while (size > 0 && size < prompt.text.size() && (static_cast<unsigned char>(prompt.text[size]) & 0xC0) == 0x80)
+    --size;
   return prompt.text.substr(0, size);
 }
 
@@ -191,7 +196,8 @@ void Encoder::add_answer(Turn& turn, const OrderedJson& messages, const OrderedJ
     fail(ErrorKind::kUnsupported,
          "the chat template renders the prompt differently once an answer follows (byte {}: {} against {}); give the "
          "answer as plain text",
-         at, quote(std::string_view(turn.prompt.text).substr(at), 30), quote(std::string_view(whole.text).substr(at), 30));
+         at, quote(std::string_view(turn.prompt.text).substr(at), 30),
+         quote(std::string_view(whole.text).substr(at), 30));
   }
   turn.prompt = part(whole, 0, header);
   turn.answer = part(whole, header, whole.text.size());
@@ -274,17 +280,21 @@ std::vector<bool> Encoder::assistant_mask(const Rendered& text, const Piece& pie
   }
   const size_t n = piece.ids.size();
   std::vector<bool> mask(n, false);
-  for (size_t i = 0; i < n; ++i) mask[i] = overlaps_any(ranges, piece.ranges[i]) && !overlaps_any(others, piece.ranges[i]);
+  for (size_t i = 0; i < n; ++i)
+    mask[i] = overlaps_any(ranges, piece.ranges[i]) && !overlaps_any(others, piece.ranges[i]);
   if (marked) return mask;
   // Scaffolding between two strings of one message (the tags of a thinking block, the names of a call) is the
   // assistant's too, and so is the token that ends its turn.
   std::optional<size_t> last;
   for (size_t i = 0; i < n; ++i) {
     if (mask[i]) {
-      if (last) std::fill(mask.begin() + static_cast<std::ptrdiff_t>(*last), mask.begin() + static_cast<std::ptrdiff_t>(i), true);
+      if (last)
+        std::fill(mask.begin() + static_cast<std::ptrdiff_t>(*last), mask.begin() + static_cast<std::ptrdiff_t>(i),
+                  true);
       last = i;
     } else if (last && end_ && piece.ids[i] == *end_) {
-      std::fill(mask.begin() + static_cast<std::ptrdiff_t>(*last), mask.begin() + static_cast<std::ptrdiff_t>(i) + 1, true);
+      std::fill(mask.begin() + static_cast<std::ptrdiff_t>(*last), mask.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                true);
       last.reset();
     } else if (overlaps_any(others, piece.ranges[i])) {
       last.reset();
@@ -341,12 +351,14 @@ Encoded Encoder::fit(std::vector<TokenId> prompt, Piece completion, bool closed,
       // The completion first, but half the room is the prompt's if it needs it.
       const int64_t keep = std::max(std::min(p, max - c), std::min(p, max / 2));
       const size_t fixed = bos_ && keep > 0 && !prompt.empty() ? 1 : 0;  // BOS stays
-      prompt.erase(prompt.begin() + static_cast<std::ptrdiff_t>(fixed), prompt.begin() + static_cast<std::ptrdiff_t>(fixed) + (p - keep));
+      prompt.erase(prompt.begin() + static_cast<std::ptrdiff_t>(fixed),
+                   prompt.begin() + static_cast<std::ptrdiff_t>(fixed) + (p - keep));
     }
     c = std::min(c, max - static_cast<int64_t>(prompt.size()));
     if (c < 1) {
-      fail(ErrorKind::kLimit, "a prompt of {} tokens and a completion of {} do not fit max_length {}: no room for the "
-                              "completion; raise max_length or truncate on the left",
+      fail(ErrorKind::kLimit,
+           "a prompt of {} tokens and a completion of {} do not fit max_length {}: no room for the "
+           "completion; raise max_length or truncate on the left",
            p, wanted, max);
     }
     if (c < wanted) {

@@ -33,10 +33,10 @@ struct Encoded {
 };
 
 struct EncodeContext {
-  OrderedJson tools = nullptr;      // array of tool schemas, or null
-  OrderedJson documents = nullptr;  // array, or null
+  OrderedJson tools = nullptr;                    // array of tool schemas, or null
+  OrderedJson documents = nullptr;                // array, or null
   OrderedJson variables = OrderedJson::object();  // more template variables (enable_thinking and the like)
-  int max_length = 0;               // tokens; 0: the record's
+  int max_length = 0;                             // tokens; 0: the record's
 };
 
 // Immutable; safe to use from many threads.
@@ -69,13 +69,16 @@ class Encoder {
   Rendered render(const OrderedJson& messages, bool generation_prompt, const EncodeContext& context) const;
   std::string answer_header(const OrderedJson& messages, const Rendered& prompt, const EncodeContext& context) const;
   Turn make_turn(const Content& prompt, const Content* completion, const EncodeContext& context) const;
-  void add_answer(Turn& turn, const OrderedJson& messages, const OrderedJson& answer, const EncodeContext& context) const;
+  void add_answer(Turn& turn, const OrderedJson& messages, const OrderedJson& answer,
+                  const EncodeContext& context) const;
   Piece tokenize(const Rendered& text, bool at_start) const;
   std::vector<bool> assistant_mask(const Rendered& text, const Piece& piece) const;
   bool close(Piece& completion, const Rendered& text) const;
   void set_bos(std::vector<TokenId>& prompt, Piece& completion) const;
   Encoded fit(std::vector<TokenId> prompt, Piece completion, bool closed, const EncodeContext& context) const;
-  int limit(const EncodeContext& context) const { return context.max_length > 0 ? context.max_length : record_.max_length; }
+  int limit(const EncodeContext& context) const {
+    return context.max_length > 0 ? context.max_length : record_.max_length;
+  }
 
   Tokenizer tokenizer_;
   EncodingRecord record_;

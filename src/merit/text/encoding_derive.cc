@@ -36,7 +36,8 @@ std::optional<std::string> template_in(const Json& json, const std::string& wher
   if (value.is_string()) return value.get<std::string>();
   if (value.is_array()) {
     for (const Json& entry : value) {
-      if (entry.is_object() && get_string_or(entry, "name", "", where) == "default") return get_string(entry, "template", where);
+      if (entry.is_object() && get_string_or(entry, "name", "", where) == "default")
+        return get_string(entry, "template", where);
     }
   }
   fail(ErrorKind::kData, "{}: \"chat_template\" must be a string or a list with a template named default", where);
@@ -105,8 +106,9 @@ class Deriver {
     set("head_activation", "the default: raw scores");
     set("safe_content", "the default: text cannot forge control tokens");
     set("raw_prompt", template_ ? "the default: the model knows turns" : "without effect: no chat template");
-    set("date", template_ && template_->reads_clock() ? "the template prints the date; a fixed one keeps scores the same"
-                                                      : "without effect: nothing reads the clock");
+    set("date", template_ && template_->reads_clock()
+                    ? "the template prints the date; a fixed one keeps scores the same"
+                    : "without effect: nothing reads the clock");
     if (found.max_length > 0 && found.max_length <= (1 << 30)) record_.max_length = static_cast<int>(found.max_length);
     set("max_length", record_.max_length > 0 ? "from " + found.length_where : "no file says");
     return record_;
@@ -149,7 +151,9 @@ class Deriver {
     const bool printed = marked->text.rfind(kMarker, 0) == 0;
     const bool literal = tokenizer_.adds_bos() && real && real->text.rfind(record_.bos_token, 0) == 0;
     record_.add_bos = printed || literal;
-    set("add_bos", printed ? "the template prints it" : literal ? "the template spells it" : "the template does not print it");
+    set("add_bos", printed   ? "the template prints it"
+                   : literal ? "the template spells it"
+                             : "the template does not print it");
   }
 
   // The first added token that the template writes behind an answer, else EOS.

@@ -37,7 +37,8 @@ std::vector<std::pair<const char*, std::string>> identity(const EncodingRecord& 
 }
 
 // The value of a member that must be one of a few words.
-std::string one_of(const Json& json, const char* key, std::initializer_list<const char*> words, const std::string& where) {
+std::string one_of(const Json& json, const char* key, std::initializer_list<const char*> words,
+                   const std::string& where) {
   const std::string value = get_string(json, key, where);
   if (std::find(words.begin(), words.end(), value) == words.end()) {
     fail(ErrorKind::kData, "{}: \"{}\" must be one of {}, got {}", where, key, fmt::join(words, ", "), quote(value));
@@ -82,7 +83,8 @@ EncodingRecord EncodingRecord::from_json(const Json& json, const std::string& wh
   std::set<std::string> known = {"version", "max_length", "derived", "reasons"};
   for (const auto& [name, value] : identity(r)) known.insert(name);
   for (const auto& [name, value] : json.items()) {
-    if (known.count(name) == 0) fail(ErrorKind::kData, "{}: unknown member {} in an encoding record", where, quote(name));
+    if (known.count(name) == 0)
+      fail(ErrorKind::kData, "{}: unknown member {} in an encoding record", where, quote(name));
   }
   r.chat_template = get_string(json, "chat_template", where);
   r.bos_token = get_string(json, "bos_token", where);
@@ -91,8 +93,8 @@ EncodingRecord EncodingRecord::from_json(const Json& json, const std::string& wh
   r.end_of_turn = get_string(json, "end_of_turn", where);
   r.append_end = get_bool(json, "append_end", where);
   r.boundary = one_of(json, "boundary", {"split", "joint"}, where) == "split" ? Boundary::kSplit : Boundary::kJoint;
-  r.truncation_side =
-      one_of(json, "truncation_side", {"left", "right"}, where) == "left" ? TruncationSide::kLeft : TruncationSide::kRight;
+  r.truncation_side = one_of(json, "truncation_side", {"left", "right"}, where) == "left" ? TruncationSide::kLeft
+                                                                                          : TruncationSide::kRight;
   r.pooling = one_of(json, "pooling", {"last"}, where);
   r.head_activation = one_of(json, "head_activation", {"none"}, where);
   r.safe_content = get_bool(json, "safe_content", where);

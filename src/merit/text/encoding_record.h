@@ -24,17 +24,17 @@ struct EncodingRecord {
   static constexpr const char* kFileName = "merit_encoding.json";
 
   // Identity: two models fed differently in any of these are two different functions of the text.
-  std::string chat_template;     // the source; "" if the model has none
-  std::string bos_token;         // text of the token; "" if the model has none
-  std::string eos_token;         // likewise; the template may print both
-  bool add_bos = false;          // every sequence starts with bos_token, exactly once
-  std::string end_of_turn;       // the token that ends a completion; "" appends none
-  bool append_end = true;        // a completion that was not cut ends with end_of_turn, exactly once
+  std::string chat_template;  // the source; "" if the model has none
+  std::string bos_token;      // text of the token; "" if the model has none
+  std::string eos_token;      // likewise; the template may print both
+  bool add_bos = false;       // every sequence starts with bos_token, exactly once
+  std::string end_of_turn;    // the token that ends a completion; "" appends none
+  bool append_end = true;     // a completion that was not cut ends with end_of_turn, exactly once
   Boundary boundary = Boundary::kSplit;
   TruncationSide truncation_side = TruncationSide::kLeft;  // the side of the prompt that is cut first
-  std::string pooling = "last";        // the position a score head reads
-  std::string head_activation = "none";  // what is applied to the head's output
-  bool safe_content = true;      // message text can never become a control token
+  std::string pooling = "last";                            // the position a score head reads
+  std::string head_activation = "none";                    // what is applied to the head's output
+  bool safe_content = true;                                // message text can never become a control token
   std::string raw_prompt = "wrap";  // a plain-text prompt is a user message of the template ("wrap") or itself ("raw")
   std::string date = "2024-07-26";  // what strftime_now says: YYYY-MM-DD, or "now" for the clock
 

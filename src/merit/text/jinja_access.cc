@@ -1,7 +1,7 @@
 // value.name, value[key] and value[a:b:c].
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "merit/text/jinja_value.h"
 
@@ -20,12 +20,15 @@ const Value& defined(const Value& value) {
 
 // Attributes Python has and merit does not.
 bool is_python_attribute(const Value& value, const std::string& name) {
-  static const std::vector<std::string> kNumbers = {"real",     "imag",       "numerator",        "denominator",
+  static const std::vector<std::string> kNumbers = {"real",      "imag",       "numerator",        "denominator",
                                                     "conjugate", "bit_length", "bit_count",        "to_bytes",
                                                     "hex",       "is_integer", "as_integer_ratio", "from_bytes"};
-  static const std::vector<std::string> kViews = {"mapping", "isdisjoint", "start", "stop", "step", "send", "throw",
-                                                  "close",   "gi_frame",   "gi_code", "gi_running", "gi_yieldfrom"};
-  const std::vector<std::string>* names = number_of(value) ? &kNumbers : value.sequence() != nullptr ? &kViews : nullptr;
+  static const std::vector<std::string> kViews = {"mapping",  "isdisjoint", "start",      "stop",
+                                                  "step",     "send",       "throw",      "close",
+                                                  "gi_frame", "gi_code",    "gi_running", "gi_yieldfrom"};
+  const std::vector<std::string>* names = number_of(value)              ? &kNumbers
+                                          : value.sequence() != nullptr ? &kViews
+                                                                        : nullptr;
   return names != nullptr && std::find(names->begin(), names->end(), name) != names->end();
 }
 
@@ -99,7 +102,8 @@ std::optional<int64_t> slice_bound(const Value& value) {
 }
 
 // The indices that start:stop:step picks from `size` elements, in order.
-std::vector<size_t> slice_indices(Engine& engine, size_t size, const Value& start, const Value& stop, const Value& step) {
+std::vector<size_t> slice_indices(Engine& engine, size_t size, const Value& start, const Value& stop,
+                                  const Value& step) {
   const int64_t n = static_cast<int64_t>(size);
   const int64_t by = slice_bound(step).value_or(1);
   if (by == 0) fail(ErrorKind::kData, "slice step cannot be zero");

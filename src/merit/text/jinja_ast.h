@@ -23,14 +23,27 @@ struct CallArgument {
 
 struct Expr {
   enum Kind {
-    kConst, kName, kMember,  // kMember: an assignment target ns.name
-    kTuple, kList, kDict,    // kDict: key, value, key, value ...
-    kAttribute, kItem, kSlice,  // kSlice: subject, start, stop, step; the last three may be null
-    kCall, kFilter, kTest,   // kFilter: a null subject is the block's text
-    kNot, kNegate, kPlus, kAnd, kOr,
-    kBinary, kConcat,
-    kCompare,                // operands; `operators` stand between
-    kCondition,              // test, then, else; else may be null
+    kConst,
+    kName,
+    kMember,  // kMember: an assignment target ns.name
+    kTuple,
+    kList,
+    kDict,  // kDict: key, value, key, value ...
+    kAttribute,
+    kItem,
+    kSlice,  // kSlice: subject, start, stop, step; the last three may be null
+    kCall,
+    kFilter,
+    kTest,  // kFilter: a null subject is the block's text
+    kNot,
+    kNegate,
+    kPlus,
+    kAnd,
+    kOr,
+    kBinary,
+    kConcat,
+    kCompare,    // operands; `operators` stand between
+    kCondition,  // test, then, else; else may be null
   };
   enum Comparison { kEq, kNe, kLt, kLe, kGt, kGe, kIn, kNotIn };
 
@@ -63,17 +76,29 @@ struct MacroDef {
 
 struct Stmt {
   enum Kind {
-    kData, kPrint, kIf, kFor, kSet, kSetBlock, kWith, kMacro, kCallBlock, kFilterBlock, kGeneration, kBreak, kContinue,
+    kData,
+    kPrint,
+    kIf,
+    kFor,
+    kSet,
+    kSetBlock,
+    kWith,
+    kMacro,
+    kCallBlock,
+    kFilterBlock,
+    kGeneration,
+    kBreak,
+    kContinue,
   };
   Kind kind;
   size_t offset = 0;
   std::string data;
   ExprPtr target;
-  ExprPtr value;   // printed, assigned, iterated, called; the filter of a block (may be null for kSetBlock)
-  ExprPtr test;    // of a for
+  ExprPtr value;  // printed, assigned, iterated, called; the filter of a block (may be null for kSetBlock)
+  ExprPtr test;   // of a for
   Body body;
-  Body otherwise;  // else
-  std::vector<std::pair<ExprPtr, Body>> branches;       // if, elif
+  Body otherwise;                                        // else
+  std::vector<std::pair<ExprPtr, Body>> branches;        // if, elif
   std::vector<std::pair<ExprPtr, ExprPtr>> assignments;  // with
   std::unique_ptr<MacroDef> macro;
 };

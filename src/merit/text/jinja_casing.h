@@ -72,8 +72,8 @@ inline constexpr SpecialCase kSpecialCases[] = {
 inline const SpecialCase* special_case(int32_t c) {
   if (c < kSpecialCases[0].from) return nullptr;
   const SpecialCase* end = std::end(kSpecialCases);
-  const SpecialCase* found = std::lower_bound(
-      std::begin(kSpecialCases), end, c, [](const SpecialCase& s, int32_t value) { return s.from < value; });
+  const SpecialCase* found = std::lower_bound(std::begin(kSpecialCases), end, c,
+                                              [](const SpecialCase& s, int32_t value) { return s.from < value; });
   return found != end && found->from == c ? found : nullptr;
 }
 

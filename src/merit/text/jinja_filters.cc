@@ -37,7 +37,8 @@ int64_t Params::integer(size_t i, int64_t fallback) const {
   if (!has(i)) return fallback;
   if (values_[i]->is_undefined()) fail(ErrorKind::kData, "{}", values_[i]->undefined().message);
   const std::optional<Number> number = number_of(*values_[i]);
-  if (!number || !number->whole) fail(ErrorKind::kData, "{} wants an integer, not {}", function_, type_name(*values_[i]));
+  if (!number || !number->whole)
+    fail(ErrorKind::kData, "{} wants an integer, not {}", function_, type_name(*values_[i]));
   return number->integer;
 }
 
@@ -278,8 +279,10 @@ std::optional<int64_t> parse_whole(const Text& text, int64_t base) {
   std::string plain;
   for (size_t i = 0; i < digits.size(); ++i) {
     const bool inner = i > 0 && i + 1 < digits.size() && digits[i - 1] != '_';
-    if (digits[i] != '_') plain += digits[i];
-    else if (!inner) return std::nullopt;
+    if (digits[i] != '_')
+      plain += digits[i];
+    else if (!inner)
+      return std::nullopt;
   }
   if (plain.empty() || plain[0] == '-' || plain[0] == '+') return std::nullopt;
   if (minus) plain.insert(0, "-");
@@ -299,7 +302,8 @@ std::optional<double> parse_real(const Text& text) {
   double value = 0;
   const auto [end, problem] = std::from_chars(number.data(), number.data() + number.size(), value);
   if (problem == std::errc::result_out_of_range) return std::strtod(bytes.c_str(), nullptr);
-  if (problem != std::errc() || end != number.data() + number.size() || bytes.find('(') != std::string::npos) return std::nullopt;
+  if (problem != std::errc() || end != number.data() + number.size() || bytes.find('(') != std::string::npos)
+    return std::nullopt;
   return value;
 }
 
@@ -414,10 +418,12 @@ Value join_filter(Engine& engine, const Value& subject, const Arguments& argumen
 }
 
 // Sort keys: the attribute if one is named, letters without case unless asked.
-std::vector<Value> sort_keys(Engine& engine, const std::vector<Value>& items, const Value* attribute, bool case_sensitive) {
+std::vector<Value> sort_keys(Engine& engine, const std::vector<Value>& items, const Value* attribute,
+                             bool case_sensitive) {
   std::vector<Value> keys;
   for (const Value& item : items) {
-    if (attribute != nullptr && attribute->text() != nullptr && attribute->text()->bytes.find(',') != std::string::npos) {
+    if (attribute != nullptr && attribute->text() != nullptr &&
+        attribute->text()->bytes.find(',') != std::string::npos) {
       std::vector<Value> parts;
       for (std::string_view part : split(attribute->text()->bytes, ',')) {
         const Value value = get_path(engine, item, make_text(part));
@@ -432,7 +438,8 @@ std::vector<Value> sort_keys(Engine& engine, const std::vector<Value>& items, co
   return keys;
 }
 
-std::vector<Value> sorted(Engine& engine, const std::vector<Value>& items, const std::vector<Value>& keys, bool reverse) {
+std::vector<Value> sorted(Engine& engine, const std::vector<Value>& items, const std::vector<Value>& keys,
+                          bool reverse) {
   std::vector<size_t> order(items.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   // Reversed order keeps equal items as they stand, as Python's does.
@@ -447,7 +454,8 @@ std::vector<Value> sorted(Engine& engine, const std::vector<Value>& items, const
 Value sort_filter(Engine& engine, const Value& subject, const Arguments& arguments) {
   const Params p("sort", arguments, {"reverse", "case_sensitive", "attribute"});
   const std::vector<Value> items = iterate(engine, subject);
-  return make_list(sorted(engine, items, sort_keys(engine, items, p.has(2) ? &p[2] : nullptr, p.flag(1, false)), p.flag(0, false)));
+  return make_list(
+      sorted(engine, items, sort_keys(engine, items, p.has(2) ? &p[2] : nullptr, p.flag(1, false)), p.flag(0, false)));
 }
 
 Value dictsort_filter(Engine& engine, const Value& subject, const Arguments& arguments) {
@@ -536,7 +544,8 @@ Value slice_filter(Engine& engine, const Value& subject, const Arguments& argume
   size_t at = 0;
   for (size_t i = 0; i < n; ++i) {
     const size_t take = items.size() / n + (i < items.size() % n ? 1 : 0);
-    std::vector<Value> part(items.begin() + static_cast<std::ptrdiff_t>(at), items.begin() + static_cast<std::ptrdiff_t>(at + take));
+    std::vector<Value> part(items.begin() + static_cast<std::ptrdiff_t>(at),
+                            items.begin() + static_cast<std::ptrdiff_t>(at + take));
     at += take;
     if (p.has(1) && !p[1].is_none() && i >= items.size() % n) part.push_back(p[1]);
     out.push_back(make_list(std::move(part)));

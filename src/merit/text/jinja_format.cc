@@ -42,7 +42,8 @@ std::string format_magnitude(double value, const Spec& spec, char type) {
   if (std::isinf(value)) return type < 'a' ? "INF" : "inf";
   if (type == '%') return fmt::format("{:.{}f}%", value * 100, precision);
   if (type == 'f' || type == 'F') return fmt::format("{:.{}f}", value, precision);
-  if (type == 'e' || type == 'E') return fmt::format(fmt::runtime(type == 'e' ? "{:.{}e}" : "{:.{}E}"), value, precision);
+  if (type == 'e' || type == 'E')
+    return fmt::format(fmt::runtime(type == 'e' ? "{:.{}e}" : "{:.{}E}"), value, precision);
   return fmt::format(fmt::runtime(type == 'g' ? "{:.{}g}" : "{:.{}G}"), value, precision == 0 ? 1 : precision);
 }
 
@@ -157,7 +158,8 @@ class Percent {
       if (close == std::string_view::npos) fail(ErrorKind::kData, "incomplete format key");
       if (arguments_.dict() == nullptr) fail(ErrorKind::kData, "format requires a mapping");
       subject = find(*arguments_.dict(), text_.substr(at + 1, close - at - 1));
-      if (subject == nullptr) fail(ErrorKind::kData, "no value for format key {}", quote(text_.substr(at + 1, close - at - 1)));
+      if (subject == nullptr)
+        fail(ErrorKind::kData, "no value for format key {}", quote(text_.substr(at + 1, close - at - 1)));
       named_ = true;
       at = close + 1;
     }
@@ -206,7 +208,8 @@ class Percent {
       case 's':
       case 'r':
         return out_.append(lay_out(
-            engine_, "", cut(spec.type == 's' ? to_text(engine_, subject) : repr(engine_, subject), spec.precision), spec, '>'));
+            engine_, "", cut(spec.type == 's' ? to_text(engine_, subject) : repr(engine_, subject), spec.precision),
+            spec, '>'));
       case 'd':
       case 'i':
       case 'u':
@@ -216,10 +219,12 @@ class Percent {
         if (!number || (!number->whole && spec.type != 'd' && spec.type != 'i' && spec.type != 'u')) {
           fail(ErrorKind::kData, "%{} format: a number is required, not {}", spec.type, type_name(subject));
         }
-        if (!number->whole && !(std::fabs(number->real) < 9e18)) fail(ErrorKind::kUnsupported, "an integer past 64 bits");
+        if (!number->whole && !(std::fabs(number->real) < 9e18))
+          fail(ErrorKind::kUnsupported, "an integer past 64 bits");
         if (spec.precision > 0) fail(ErrorKind::kUnsupported, "a precision with %{}", spec.type);
         zeros();
-        return out_.append(lay_out_whole(engine_, number->whole ? number->integer : static_cast<int64_t>(number->real), spec));
+        return out_.append(
+            lay_out_whole(engine_, number->whole ? number->integer : static_cast<int64_t>(number->real), spec));
       }
       case 'f':
       case 'F':
@@ -364,9 +369,12 @@ class Braces {
       ++at;
       return true;
     };
-    if (accept('+')) spec.sign = '+';
-    else if (accept(' ')) spec.sign = ' ';
-    else accept('-');
+    if (accept('+'))
+      spec.sign = '+';
+    else if (accept(' '))
+      spec.sign = ' ';
+    else
+      accept('-');
     spec.alternate = accept('#');
     if (accept('0') && spec.align == '\0') {
       spec.align = '=';

@@ -61,7 +61,7 @@ namespace {
 // reached or asked for, as the reference does: a body may change what the filter tests.
 struct Loop : Object, std::enable_shared_from_this<Loop> {
   std::vector<Value> items;
-  size_t cursor = 0;  // of the next unfiltered item
+  size_t cursor = 0;                          // of the next unfiltered item
   std::function<bool(const Value&)> accepts;  // empty: all
   int64_t index0 = -1;
   std::optional<int64_t> known_length;
@@ -309,7 +309,8 @@ void Interpreter::assign(const Expr& target, const Value& value, Frame& frame) {
     const Value* held = frame.find(name);
     Namespace* space = held != nullptr ? dynamic_cast<Namespace*>(held->object()) : nullptr;
     offset_ = target.offset;
-    if (space == nullptr) fail(ErrorKind::kData, "cannot assign an attribute of {}, which is no namespace", quote(name));
+    if (space == nullptr)
+      fail(ErrorKind::kData, "cannot assign an attribute of {}, which is no namespace", quote(name));
     space->set(target.name, value);
   } else {
     offset_ = target.offset;
@@ -378,7 +379,8 @@ void Interpreter::bind(const MacroDef& macro, Arguments& arguments, const FrameP
   }
   std::vector<Value>& given = arguments.positional;
   if (macro.uses_varargs) {
-    frame->set("varargs", make_tuple({given.begin() + static_cast<std::ptrdiff_t>(std::min(n, given.size())), given.end()}));
+    frame->set("varargs",
+               make_tuple({given.begin() + static_cast<std::ptrdiff_t>(std::min(n, given.size())), given.end()}));
   } else if (given.size() > n) {
     fail(ErrorKind::kData, "macro {} takes not more than {} argument(s)", quote(macro.name), n);
   }
@@ -593,7 +595,8 @@ Arguments Interpreter::eval_arguments(const Expr& expr, const FramePtr& frame) {
       case CallArgument::kSplatNamed:
         if (value.dict() == nullptr) fail(ErrorKind::kData, "** wants a mapping, not {}", type_name(value));
         charge(value.dict()->entries.size() * value.dict()->entries.size() / 16 + 1);
-        for (const auto& [key, item] : value.dict()->entries) add_named(require_text(key, "an argument's name").bytes, item);
+        for (const auto& [key, item] : value.dict()->entries)
+          add_named(require_text(key, "an argument's name").bytes, item);
         break;
     }
   }

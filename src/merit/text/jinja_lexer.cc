@@ -310,10 +310,10 @@ class Lexer {
       at_ = at;
       return true;
     };
-    const bool done =
-        (mark == 'x' && prefixed(16, [](char c) { return is_digit_char(c) || ((c | 32) >= 'a' && (c | 32) <= 'f'); })) ||
-        (mark == 'o' && prefixed(8, [](char c) { return c >= '0' && c <= '7'; })) ||
-        (mark == 'b' && prefixed(2, [](char c) { return c == '0' || c == '1'; }));
+    const bool done = (mark == 'x' &&
+                       prefixed(16, [](char c) { return is_digit_char(c) || ((c | 32) >= 'a' && (c | 32) <= 'f'); })) ||
+                      (mark == 'o' && prefixed(8, [](char c) { return c >= '0' && c <= '7'; })) ||
+                      (mark == 'b' && prefixed(2, [](char c) { return c == '0' || c == '1'; }));
     if (!done) {
       // A number that starts with 0 is zeros only.
       if (text_[at_] == '0') {

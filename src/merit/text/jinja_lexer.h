@@ -20,12 +20,24 @@ Source make_source(std::string_view text, std::string where);
 // "where:line:column: message", both counted from 1, columns in characters.
 [[noreturn]] void fail_at(const Source& source, size_t offset, ErrorKind kind, const std::string& message);
 
-enum class TokenKind { kData, kPrintBegin, kPrintEnd, kTagBegin, kTagEnd, kName, kString, kInteger, kFloat, kOperator, kEnd };
+enum class TokenKind {
+  kData,
+  kPrintBegin,
+  kPrintEnd,
+  kTagBegin,
+  kTagEnd,
+  kName,
+  kString,
+  kInteger,
+  kFloat,
+  kOperator,
+  kEnd
+};
 
 struct Token {
   TokenKind kind;
-  size_t offset;      // into the source
-  std::string text;   // data and strings unescaped; names, operators as they stand
+  size_t offset;     // into the source
+  std::string text;  // data and strings unescaped; names, operators as they stand
   int64_t integer = 0;
   double number = 0;
 };

@@ -136,28 +136,32 @@ std::vector<Value> split_space(const Text& text, int64_t limit, bool from_right)
   if (!from_right) {
     size_t at = 0;
     while (true) {
-      while (at < text.bytes.size() && is_space(code_point_at(text.bytes, at).value)) at = code_point_at(text.bytes, at).next;
+      while (at < text.bytes.size() && is_space(code_point_at(text.bytes, at).value))
+        at = code_point_at(text.bytes, at).next;
       if (at >= text.bytes.size()) return out;
       if (limit >= 0 && static_cast<int64_t>(out.size()) >= limit) {
         out.emplace_back(strip(slice(text, at, text.bytes.size()), nullptr, false, true));
         return out;
       }
       size_t end = at;
-      while (end < text.bytes.size() && !is_space(code_point_at(text.bytes, end).value)) end = code_point_at(text.bytes, end).next;
+      while (end < text.bytes.size() && !is_space(code_point_at(text.bytes, end).value))
+        end = code_point_at(text.bytes, end).next;
       out.emplace_back(slice(text, at, end));
       at = end;
     }
   }
   size_t end = text.bytes.size();
   while (true) {
-    while (end > 0 && is_space(code_point_at(text.bytes, previous(text.bytes, end)).value)) end = previous(text.bytes, end);
+    while (end > 0 && is_space(code_point_at(text.bytes, previous(text.bytes, end)).value))
+      end = previous(text.bytes, end);
     if (end == 0) break;
     if (limit >= 0 && static_cast<int64_t>(out.size()) >= limit) {
       out.emplace_back(strip(slice(text, 0, end), nullptr, true, false));
       break;
     }
     size_t begin = end;
-    while (begin > 0 && !is_space(code_point_at(text.bytes, previous(text.bytes, begin)).value)) begin = previous(text.bytes, begin);
+    while (begin > 0 && !is_space(code_point_at(text.bytes, previous(text.bytes, begin)).value))
+      begin = previous(text.bytes, begin);
     out.emplace_back(slice(text, begin, end));
     end = begin;
   }
@@ -291,7 +295,8 @@ Value partition_method(Engine& engine, const Value& self, const Arguments& argum
   if (separator.bytes.empty()) fail(ErrorKind::kData, "partition needs a separator that is not empty");
   const size_t found = kFromRight ? text.bytes.rfind(separator.bytes) : text.bytes.find(separator.bytes);
   if (found == std::string::npos) {
-    return kFromRight ? make_tuple({make_text(""), make_text(""), self}) : make_tuple({self, make_text(""), make_text("")});
+    return kFromRight ? make_tuple({make_text(""), make_text(""), self})
+                      : make_tuple({self, make_text(""), make_text("")});
   }
   return make_tuple({slice(text, 0, found), separator, slice(text, found + separator.bytes.size(), text.bytes.size())});
 }
@@ -520,8 +525,8 @@ const Methods& dict_methods() {
 }
 
 bool mutates(const Value& self, const std::string& name) {
-  static const std::vector<std::string> kList = {"append", "clear",  "pop",  "reverse",
-                                                 "insert", "sort",   "extend", "remove"};
+  static const std::vector<std::string> kList = {"append", "clear", "pop",    "reverse",
+                                                 "insert", "sort",  "extend", "remove"};
   static const std::vector<std::string> kDict = {"clear", "pop", "popitem", "setdefault", "update"};
   const auto in = [&](const std::vector<std::string>& names) {
     return std::find(names.begin(), names.end(), name) != names.end();

@@ -195,7 +195,8 @@ class Parser {
     if (tag.text == "print") return print_tag(body);
     const auto found = kTags.find(tag.text);
     if (found == kTags.end()) {
-      static constexpr std::string_view kOthers[] = {"include", "import", "from", "extends", "block", "autoescape", "do"};
+      static constexpr std::string_view kOthers[] = {"include", "import",     "from", "extends",
+                                                     "block",   "autoescape", "do"};
       const bool known = std::find(std::begin(kOthers), std::end(kOthers), tag.text) != std::end(kOthers);
       if (known) unsupported(tag.offset, fmt::format("the tag {} has no place in a chat template", quote(tag.text)));
       error(tag.offset, fmt::format("unknown tag {}", quote(tag.text)));
@@ -497,7 +498,10 @@ class Parser {
     ExprPtr left = power();
     while (is_op("*") || is_op("/") || is_op("//") || is_op("%")) {
       const Token op = next();
-      const Op kind = op.text == "*" ? Op::kMul : op.text == "/" ? Op::kDiv : op.text == "//" ? Op::kFloorDiv : Op::kMod;
+      const Op kind = op.text == "*"    ? Op::kMul
+                      : op.text == "/"  ? Op::kDiv
+                      : op.text == "//" ? Op::kFloorDiv
+                                        : Op::kMod;
       left = make_binary(kind, op.offset, std::move(left), power());
     }
     return left;

@@ -28,13 +28,12 @@ bool is_number(const Value& v) { return number_of(v).has_value(); }
 bool is_string(const Value& v) { return v.text() != nullptr; }
 bool is_mapping(const Value& v) { return v.dict() != nullptr; }
 bool is_escaped(const Value& v) { return v.text() != nullptr && v.text()->safe; }
-bool is_callable(const Value& v) {
-  return (v.object() != nullptr && v.object()->callable()) || v.is_undefined();
-}
+bool is_callable(const Value& v) { return (v.object() != nullptr && v.object()->callable()) || v.is_undefined(); }
 // What has a length and takes subscripts.
 bool is_sequence(const Value& v) {
   const Sequence* s = v.sequence();
-  return v.text() != nullptr || v.dict() != nullptr || (s != nullptr && s->kind <= Sequence::kRange) || v.is_undefined();
+  return v.text() != nullptr || v.dict() != nullptr || (s != nullptr && s->kind <= Sequence::kRange) ||
+         v.is_undefined();
 }
 
 template <bool kOdd>
@@ -111,7 +110,8 @@ Value range_global(Engine& engine, Arguments& arguments) {
   if (step == 0) fail(ErrorKind::kData, "range's step must not be zero");
   std::vector<Value> items;
   for (__int128 i = start; step > 0 ? i < stop : i > stop; i += step) {
-    if (static_cast<int64_t>(items.size()) >= kMaxRange) fail(ErrorKind::kLimit, "a range of more than {} items", kMaxRange);
+    if (static_cast<int64_t>(items.size()) >= kMaxRange)
+      fail(ErrorKind::kLimit, "a range of more than {} items", kMaxRange);
     items.push_back(static_cast<int64_t>(i));
   }
   engine.charge(items.size());
@@ -217,7 +217,8 @@ struct Cycler : Object {
 };
 
 Value cycler_global(Engine&, Arguments& arguments) {
-  if (arguments.positional.empty() || !arguments.named.empty()) fail(ErrorKind::kData, "cycler takes one or more items");
+  if (arguments.positional.empty() || !arguments.named.empty())
+    fail(ErrorKind::kData, "cycler takes one or more items");
   auto cycle = std::make_shared<Cycle>();
   cycle->items = arguments.positional;
   cycle->depth = depth_above(cycle->items);
@@ -264,19 +265,45 @@ void Namespace::set(const std::string& name, Value value) {
 
 Test find_test(std::string_view name) {
   static const std::map<std::string_view, Test> kTests = {
-      {"boolean", plain<is_boolean>},   {"callable", plain<is_callable>}, {"defined", plain<is_defined>},
-      {"escaped", plain<is_escaped>},   {"false", plain<is_false>},       {"float", plain<is_float>},
-      {"integer", plain<is_integer>},   {"iterable", plain<is_iterable>}, {"mapping", plain<is_mapping>},
-      {"none", plain<is_none>},         {"number", plain<is_number>},     {"sequence", plain<is_sequence>},
-      {"string", plain<is_string>},     {"true", plain<is_true>},         {"undefined", plain<is_undefined>},
-      {"odd", parity<true>},            {"even", parity<false>},          {"divisibleby", divisibleby},
-      {"upper", cased<true>},           {"lower", cased<false>},          {"filter", known_filter},
-      {"test", known_test},             {"sameas", sameas},               {"in", in},
-      {"eq", equals<false>},            {"equalto", equals<false>},       {"==", equals<false>},
-      {"ne", equals<true>},             {"!=", equals<true>},             {"lt", order<false, false>},
-      {"lessthan", order<false, false>}, {"<", order<false, false>},      {"le", order<false, true>},
-      {"<=", order<false, true>},       {"gt", order<true, false>},       {"greaterthan", order<true, false>},
-      {">", order<true, false>},        {"ge", order<true, true>},        {">=", order<true, true>},
+      {"boolean", plain<is_boolean>},
+      {"callable", plain<is_callable>},
+      {"defined", plain<is_defined>},
+      {"escaped", plain<is_escaped>},
+      {"false", plain<is_false>},
+      {"float", plain<is_float>},
+      {"integer", plain<is_integer>},
+      {"iterable", plain<is_iterable>},
+      {"mapping", plain<is_mapping>},
+      {"none", plain<is_none>},
+      {"number", plain<is_number>},
+      {"sequence", plain<is_sequence>},
+      {"string", plain<is_string>},
+      {"true", plain<is_true>},
+      {"undefined", plain<is_undefined>},
+      {"odd", parity<true>},
+      {"even", parity<false>},
+      {"divisibleby", divisibleby},
+      {"upper", cased<true>},
+      {"lower", cased<false>},
+      {"filter", known_filter},
+      {"test", known_test},
+      {"sameas", sameas},
+      {"in", in},
+      {"eq", equals<false>},
+      {"equalto", equals<false>},
+      {"==", equals<false>},
+      {"ne", equals<true>},
+      {"!=", equals<true>},
+      {"lt", order<false, false>},
+      {"lessthan", order<false, false>},
+      {"<", order<false, false>},
+      {"le", order<false, true>},
+      {"<=", order<false, true>},
+      {"gt", order<true, false>},
+      {"greaterthan", order<true, false>},
+      {">", order<true, false>},
+      {"ge", order<true, true>},
+      {">=", order<true, true>},
   };
   const auto found = kTests.find(name);
   return found != kTests.end() ? found->second : nullptr;
@@ -284,9 +311,8 @@ Test find_test(std::string_view name) {
 
 std::optional<Value> find_global(std::string_view name) {
   static const std::map<std::string_view, GlobalFunction::Body> kGlobals = {
-      {"range", range_global},   {"dict", dict_global},
-      {"cycler", cycler_global}, {"joiner", joiner_global},
-      {"namespace", namespace_global}, {"raise_exception", raise_global},
+      {"range", range_global},           {"dict", dict_global},           {"cycler", cycler_global},
+      {"joiner", joiner_global},         {"namespace", namespace_global}, {"raise_exception", raise_global},
       {"strftime_now", strftime_global},
   };
   const auto found = kGlobals.find(name);

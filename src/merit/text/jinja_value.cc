@@ -352,7 +352,8 @@ bool equal(Engine& engine, const Value& a, const Value& b) {
   if (const Sequence* s = a.sequence()) {
     const Sequence* t = b.sequence();
     if (s == t) return true;
-    if (t == nullptr || s->kind != t->kind || s->kind == Sequence::kGenerator || s->kind == Sequence::kValues) return false;
+    if (t == nullptr || s->kind != t->kind || s->kind == Sequence::kGenerator || s->kind == Sequence::kValues)
+      return false;
     return std::equal(s->items.begin(), s->items.end(), t->items.begin(), t->items.end(),
                       [&](const Value& p, const Value& q) { return equal(engine, p, q); });
   }
@@ -449,7 +450,8 @@ bool contains(Engine& engine, const Value& container, const Value& item) {
     return find(engine, *d, item) != nullptr;
   }
   const std::vector<Value> items = iterate(engine, container);
-  return std::any_of(items.begin(), items.end(), [&](const Value& v) { return identical(v, item) || equal(engine, v, item); });
+  return std::any_of(items.begin(), items.end(),
+                     [&](const Value& v) { return identical(v, item) || equal(engine, v, item); });
 }
 
 const Value* find(const Dict& dict, std::string_view key) {

@@ -32,9 +32,9 @@ struct Sequence {
   enum Kind { kList, kTuple, kRange, kKeys, kValues, kItems, kGenerator };
   Kind kind = kList;
   std::vector<Value> items;
-  size_t depth = 1;    // of nesting
-  size_t next = 0;     // generators run once
-  std::string label;   // how a range prints
+  size_t depth = 1;   // of nesting
+  size_t next = 0;    // generators run once
+  std::string label;  // how a range prints
 };
 
 struct Dict {
@@ -45,12 +45,12 @@ struct Dict {
 class Value {
  public:
   Value() : state_(None{}) {}
-  Value(bool value) : state_(value) {}        // NOLINT: conversions are the purpose
-  Value(int64_t value) : state_(value) {}     // NOLINT
-  Value(double value) : state_(value) {}      // NOLINT
+  Value(bool value) : state_(value) {}                                         // NOLINT: conversions are the purpose
+  Value(int64_t value) : state_(value) {}                                      // NOLINT
+  Value(double value) : state_(value) {}                                       // NOLINT
   Value(Text text) : state_(std::make_shared<const Text>(std::move(text))) {}  // NOLINT
   Value(Undefined undefined) : state_(std::make_shared<const Undefined>(std::move(undefined))) {}  // NOLINT
-  Value(std::shared_ptr<Object> object) : state_(std::move(object)) {}  // NOLINT
+  Value(std::shared_ptr<Object> object) : state_(std::move(object)) {}                             // NOLINT
   Value(const char*) = delete;
   Value(const void*) = delete;
 

@@ -109,7 +109,8 @@ Rendered ChatTemplate::render(const OrderedJson& inputs, const Clock& clock) con
   if (!inputs.is_object()) fail(ErrorKind::kUsage, "a template's inputs must be an object");
   jinja::Interpreter interpreter(*program_, variables(inputs), clock);
   jinja::Text text = interpreter.run();
-  Rendered rendered{{}, ranges(text, jinja::kContent), ranges(text, jinja::kAssistant), ranges(text, jinja::kGeneration)};
+  Rendered rendered{
+      {}, ranges(text, jinja::kContent), ranges(text, jinja::kAssistant), ranges(text, jinja::kGeneration)};
   rendered.text = std::move(text.bytes);
   return rendered;
 }

@@ -39,9 +39,9 @@ SelectionGroup made_up(uint64_t index, double strength, bool hostile) {
     candidate.right = right;
     candidate.key = rng.below(20) == 0 && !right ? "" : std::to_string(answer);
     candidate.score = rng.below(60) == 0 ? NAN : rng.normal() + (right ? strength : 0) - 0.5;
-    candidate.text = "On Monday " + std::to_string(a) + ", on Tuesday " + std::to_string(b) + ".\n" + std::to_string(a) +
-                     " + " + std::to_string(b) + " = " + std::to_string(answer) + "\nThe answer is " + candidate.key +
-                     ".";
+    candidate.text = "On Monday " + std::to_string(a) + ", on Tuesday " + std::to_string(b) + ".\n" +
+                     std::to_string(a) + " + " + std::to_string(b) + " = " + std::to_string(answer) +
+                     "\nThe answer is " + candidate.key + ".";
     if (hostile) candidate.text = kHostile + candidate.text;
     if (hostile && index == 3) candidate.text.append(200000, 'x');
     group.candidates.push_back(std::move(candidate));

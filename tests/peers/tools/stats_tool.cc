@@ -62,7 +62,8 @@ Json answer(const Json& q) {
 int main() {
   std::string line;
   try {
-    while (std::getline(std::cin, line)) std::puts(merit::dump_json(answer(merit::parse_json(line, "question"))).c_str());
+    while (std::getline(std::cin, line))
+      std::puts(merit::dump_json(answer(merit::parse_json(line, "question"))).c_str());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "stats_tool: %s\n", error.what());
     return 1;

@@ -71,8 +71,8 @@ TEST(Head, ScoresByHand) {
 TEST(Head, F21_OneRawValueByDefault) {
   const ScalarHead head(floats({100, 0, 0, 0}, {1, 4}), {}, {});
   const at::Tensor scores = head.score(floats({7, 1, 1, 1}, {1, 4}));
-  EXPECT_EQ(scores.numel(), 1);                     // not the hidden vector
-  EXPECT_EQ(scores.item().toDouble(), 700.0);       // neither a sigmoid nor a softmax
+  EXPECT_EQ(scores.numel(), 1);                // not the hidden vector
+  EXPECT_EQ(scores.item().toDouble(), 700.0);  // neither a sigmoid nor a softmax
   EXPECT_THROW(ScalarHead(floats({1, 0}, {1, 2}), {}, {.activation = "softmax"}), Error);
   EXPECT_THROW(ScalarHead(floats({1, 0}, {1, 2}), {}, {.activation = "sigmoid"}), Error);
   EXPECT_THROW(ScalarHead(floats({1, 0}, {1, 2}), {}, {.pooling = "mean"}), Error);
@@ -164,19 +164,21 @@ TEST_F(HeadFolder, F73_AMissingExtraOrWrongShapedHeadIsAnError) {
   EXPECT_THAT(refusal(), HasSubstr("other.weight"));
   write({{"score.weight", floats({1, 2, 3, 4}, {2, 2})}}, "{}", "head.safetensors");
   EXPECT_THAT(refusal(), HasSubstr("says [1, 4], got [2, 2]"));
-  write({{"score.weight", floats({1, 2, 3, 4}, {1, 4})}, {"score.bias", floats({1, 2}, {2})}}, "{}", "head.safetensors");
+  write({{"score.weight", floats({1, 2, 3, 4}, {1, 4})}, {"score.bias", floats({1, 2}, {2})}}, "{}",
+        "head.safetensors");
   EXPECT_THAT(refusal(), HasSubstr("bias of 1"));
 }
 
 TEST_F(HeadFolder, F25_ALanguageModelHasNoScoreHead) {
-  write({{"model.embed_tokens.weight", floats({1, 2, 3, 4}, {1, 4})}, {"lm_head.weight", floats({1, 2, 3, 4}, {1, 4})}});
+  write(
+      {{"model.embed_tokens.weight", floats({1, 2, 3, 4}, {1, 4})}, {"lm_head.weight", floats({1, 2, 3, 4}, {1, 4})}});
   EXPECT_FALSE(has_head(folder_));
   EXPECT_THAT(refusal(), HasSubstr("no score head"));
 }
 
 TEST_F(HeadFolder, ReadsTheNamesOfPeers) {
-  for (const char* name : {"score", "v_head", "value_head", "regression_head", "score_head", "reward_head", "classifier",
-                           "out_proj"}) {
+  for (const char* name :
+       {"score", "v_head", "value_head", "regression_head", "score_head", "reward_head", "classifier", "out_proj"}) {
     write({{"model.embed_tokens.weight", floats({9, 9, 9, 9}, {1, 4})},
            {std::string(name) + ".weight", floats({1, 2, 3, 4}, {1, 4})},
            {std::string(name) + ".bias", floats({0.5}, {1})}});

@@ -58,7 +58,9 @@ TEST(Linear, RefusesWeightsItCannotKeepItsPromiseFor) {
   };
   EXPECT_THAT(message([] { Linear(random_tensor({1, 8}, 1)); }), testing::HasSubstr("at least 2 rows"));
   EXPECT_THAT(message([] { Linear(random_tensor({4, 8}, 1, 1.0, at::kHalf)); }), testing::HasSubstr("Half"));
-  EXPECT_THAT(message([] { Linear(random_tensor({4, 8}, 1), random_tensor({3}, 1)); }),
+  EXPECT_THAT(message([] {
+                Linear(random_tensor({4, 8}, 1), random_tensor({3}, 1));
+              }),
               testing::HasSubstr("expected a bias of 4"));
 }
 

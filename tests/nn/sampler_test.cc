@@ -138,7 +138,8 @@ TEST(Sampler, SupportIsExactOnLargeVocabularies) {
   // The partial selection against a full sort, at every shape of row: the set of tokens that some uniform can draw.
   for (const double scale : {0.01, 1.0, 4.0, 30.0}) {
     const std::vector<float> logits = random_logits(5000, 9, scale);
-    for (const Case& c : std::vector<Case>{{1, 50, 1, 0}, {0.7, 500, 0.9, 0}, {1, 0, 0.5, 0}, {1, 0, 0.95, 0.02}, {2, 0, 1, 0.3}}) {
+    for (const Case& c :
+         std::vector<Case>{{1, 50, 1, 0}, {0.7, 500, 0.9, 0}, {1, 0, 0.5, 0}, {1, 0, 0.95, 0.02}, {2, 0, 1, 0.3}}) {
       const SamplingParams params = params_of(c);
       const std::vector<double> p = exact(logits, params);
       Sampler sampler(params);
@@ -150,7 +151,8 @@ TEST(Sampler, SupportIsExactOnLargeVocabularies) {
         cdf += p[id];
         if (p[id] < 1e-2 && ++tried % 97 != 0) continue;  // of many, some
         if (p[id] < 1e-6) continue;                       // narrower than the rounding of float32 weights
-        ASSERT_EQ(sampler.draw(logits, middle).id, static_cast<int32_t>(id)) << "scale " << scale << " top_k " << c.top_k;
+        ASSERT_EQ(sampler.draw(logits, middle).id, static_cast<int32_t>(id))
+            << "scale " << scale << " top_k " << c.top_k;
       }
     }
   }

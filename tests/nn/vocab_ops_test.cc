@@ -153,9 +153,10 @@ TEST(VocabOps, F19_BitsDoNotDependOnNeighbours) {
     std::vector<int64_t> targets;
     for (int64_t i = 0; i < 1100; ++i) targets.push_back((i * 7) % 3000);
     const VocabQuantities all = vocab_quantities(hidden, projection, ids(targets));
-    for (const auto& [begin, rows] : std::vector<std::pair<int64_t, int64_t>>{{0, 1}, {1, 3}, {1023, 2}, {1099, 1}, {500, 77}}) {
-      const VocabQuantities some = vocab_quantities(hidden.narrow(0, begin, rows), projection,
-                                                    ids(targets).narrow(0, begin, rows));
+    for (const auto& [begin, rows] :
+         std::vector<std::pair<int64_t, int64_t>>{{0, 1}, {1, 3}, {1023, 2}, {1099, 1}, {500, 77}}) {
+      const VocabQuantities some =
+          vocab_quantities(hidden.narrow(0, begin, rows), projection, ids(targets).narrow(0, begin, rows));
       EXPECT_TRUE(at::equal(some.logp, all.logp.narrow(0, begin, rows))) << c10::toString(dtype) << " at " << begin;
       EXPECT_TRUE(at::equal(some.entropy, all.entropy.narrow(0, begin, rows)));
       EXPECT_TRUE(at::equal(some.sumsq, all.sumsq.narrow(0, begin, rows)));

@@ -105,8 +105,9 @@ at::Tensor ScalarHead::score(const at::Tensor& pooled) const {
 
 std::string ScalarHead::identity() const {
   Hasher hasher;
-  hasher.update(fmt::format("{} {} {}\n{}\n{}\n{}\n{}\n", outputs(), hidden_size(), c10::toString(weight_.scalar_type()),
-                            record_.base_identity, record_.encoding_hash, record_.pooling, record_.activation));
+  hasher.update(fmt::format("{} {} {}\n{}\n{}\n{}\n{}\n", outputs(), hidden_size(),
+                            c10::toString(weight_.scalar_type()), record_.base_identity, record_.encoding_hash,
+                            record_.pooling, record_.activation));
   hasher.update(bytes_of(weight_));
   if (bias_.defined()) hasher.update(bytes_of(bias_));
   return hasher.hex();
@@ -124,7 +125,8 @@ void ScalarHead::check_fits(int64_t hidden_size, const std::string& base_identit
          quote(record_.name), quote(record_.base_identity), quote(base_identity));
   }
   if (differ(record_.encoding_hash, encoding_hash)) {
-    fail(ErrorKind::kData, "score head {}: fitted with encoding {}, this model folder encodes as {}; use the same record",
+    fail(ErrorKind::kData,
+         "score head {}: fitted with encoding {}, this model folder encodes as {}; use the same record",
          quote(record_.name), quote(record_.encoding_hash), quote(encoding_hash));
   }
 }

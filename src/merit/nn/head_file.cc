@@ -71,7 +71,8 @@ ScalarHead load_own(const fs::path& folder) {
   const formats::SafetensorsFile weights(folder / kWeightFile);
   for (const formats::TensorView& tensor : weights.tensors()) {
     if (tensor.name == "score.weight" || tensor.name == "score.bias") continue;
-    fail(ErrorKind::kData, "{}: expected score.weight and score.bias alone, got {}", weights.where(), quote(tensor.name));
+    fail(ErrorKind::kData, "{}: expected score.weight and score.bias alone, got {}", weights.where(),
+         quote(tensor.name));
   }
   const formats::TensorView& weight = weights.at("score.weight");
   if (weight.shape != std::vector<int64_t>{outputs, hidden}) {

@@ -24,8 +24,9 @@ Linear::Linear(at::Tensor weight, at::Tensor bias) : weight_(std::move(weight)),
     fail(ErrorKind::kData, "linear layer: expected float32, bfloat16 or float64 weights, got {}", c10::toString(dtype));
   }
   if (weight_.dim() != 2 || weight_.size(0) < 2) {
-    fail(ErrorKind::kData, "linear layer: expected a weight of at least 2 rows [out, in], got {} dimensions of {} values",
-         weight_.dim(), weight_.numel());
+    fail(ErrorKind::kData,
+         "linear layer: expected a weight of at least 2 rows [out, in], got {} dimensions of {} values", weight_.dim(),
+         weight_.numel());
   }
   if (bias_.defined() && (bias_.dim() != 1 || bias_.size(0) != weight_.size(0) || bias_.scalar_type() != dtype)) {
     fail(ErrorKind::kData, "linear layer: expected a bias of {} values of type {}, got {} of type {}", weight_.size(0),

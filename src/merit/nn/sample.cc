@@ -22,9 +22,9 @@ constexpr int64_t kLogitRows = 64;       // rows of logits held at once
 struct Prompt {
   size_t group = 0;
   PathHandle path = 0;
-  size_t fed = 0;      // tokens queued or computed
-  int64_t begun = 0;   // continuations
-  at::Tensor logits;   // [V] behind its last token; undefined until computed
+  size_t fed = 0;     // tokens queued or computed
+  int64_t begun = 0;  // continuations
+  at::Tensor logits;  // [V] behind its last token; undefined until computed
 };
 
 struct Sequence {
@@ -112,11 +112,13 @@ class Sampling {
 std::optional<Error> Sampling::refusal(const SampleRequest& request) const {
   const ModelConfig& config = model_.config();
   const auto size = static_cast<int64_t>(request.prompt.size());
-  if (request.n < 1) return Error(ErrorKind::kData, fmt::format("request: expected n of at least 1, got {}", request.n));
+  if (request.n < 1)
+    return Error(ErrorKind::kData, fmt::format("request: expected n of at least 1, got {}", request.n));
   if (size == 0) return Error(ErrorKind::kData, "prompt: expected at least one token, got none");
   if (size >= config.max_positions) {
     return Error(ErrorKind::kLimit, fmt::format("prompt: {} tokens leave no room for a new one, the model has {} "
-                                                "positions; shorten it", size, config.max_positions));
+                                                "positions; shorten it",
+                                                size, config.max_positions));
   }
   for (const int32_t id : request.prompt) {
     if (id >= 0 && id < config.vocab_size) continue;
@@ -150,8 +152,12 @@ void Sampling::begin_sequences() {
     const SampleRequest& request = requests_[prompt->group];
     while (prompt->begun < request.n && static_cast<int64_t>(live_.size()) < max_live_) {
       const uint64_t stream = sequence_stream(request.stream, static_cast<uint64_t>(prompt->begun));
-      Sequence sequence{prompt->group, prompt->begun++, state_.branch(prompt->path), Philox(params_.seed, stream),
-                        static_cast<int64_t>(request.prompt.size()), {},
+      Sequence sequence{prompt->group,
+                        prompt->begun++,
+                        state_.branch(prompt->path),
+                        Philox(params_.seed, stream),
+                        static_cast<int64_t>(request.prompt.size()),
+                        {},
                         text::StreamDecoder(tokenizer_, /*skip_special_tokens=*/true)};
       draw(prompt->logits.unsqueeze(0), {&sequence, 1});
       if (!take(sequence)) live_.push_back(std::move(sequence));
@@ -180,8 +186,8 @@ void Sampling::open_prompts() {
     if (previous_) {
       // The last token is always computed: its hidden state is wanted.
       const std::vector<int32_t>& before = requests_[previous_request_].prompt;
-      const size_t most = std::min({request.prompt.size() - 1, before.size(),
-                                    static_cast<size_t>(state_.length(*previous_))});
+      const size_t most =
+          std::min({request.prompt.size() - 1, before.size(), static_cast<size_t>(state_.length(*previous_))});
       while (prompt.fed < most && request.prompt[prompt.fed] == before[prompt.fed]) ++prompt.fed;
       prompt.path = state_.branch(*previous_, static_cast<int32_t>(prompt.fed));
     } else {

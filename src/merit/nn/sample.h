@@ -33,8 +33,8 @@ struct SampleRequest {
 enum class Finish { kStop, kLength };
 
 struct Sample {
-  std::vector<int32_t> ids;   // the new tokens, the stop token included
-  std::vector<float> logps;   // of each, under the model at temperature 1
+  std::vector<int32_t> ids;  // the new tokens, the stop token included
+  std::vector<float> logps;  // of each, under the model at temperature 1
   Finish finish = Finish::kLength;
   // The new tokens decoded without special tokens; it ends before a stop string. Tokens that only finished a stop
   // string remain in ids.

@@ -13,9 +13,9 @@
 namespace merit::nn {
 namespace {
 
-constexpr int64_t kBlock = 256;       // ids summed together for the inverse CDF
-constexpr int kBins = 256;            // of the histogram of distances from the maximum
-constexpr double kBinsPerNat = 8.0;   // the last bin holds everything beyond 32 nats
+constexpr int64_t kBlock = 256;      // ids summed together for the inverse CDF
+constexpr int kBins = 256;           // of the histogram of distances from the maximum
+constexpr double kBinsPerNat = 8.0;  // the last bin holds everything beyond 32 nats
 
 struct Histogram {
   std::array<int64_t, kBins> count{};
@@ -30,7 +30,8 @@ template <typename T>
 
 // distance[i] and mass[i] of `count` <= kBlock logits.
 template <typename T>
-[[gnu::always_inline]] inline void weigh(const T* x, int64_t count, T max, T inverse_temperature, T* distance, T* mass) {
+[[gnu::always_inline]] inline void weigh(const T* x, int64_t count, T max, T inverse_temperature, T* distance,
+                                         T* mass) {
   for (int64_t i = 0; i < count; ++i) {
     distance[i] = (max - x[i]) * inverse_temperature;
     mass[i] = exp_negative(-distance[i]);
@@ -88,7 +89,8 @@ Pick pick_mass(int64_t count, double left, MassOf&& mass_of) {
 
 // The inverse CDF over the whole vocabulary, by sums of blocks first.
 template <typename T>
-Draw draw_unfiltered(std::span<const T> logits, T max, double temperature, double uniform, std::vector<double>& masses) {
+Draw draw_unfiltered(std::span<const T> logits, T max, double temperature, double uniform,
+                     std::vector<double>& masses) {
   masses.clear();
   double total = 0;
   for_blocks<T>(logits, max, temperature, [&](int64_t, int64_t count, const Block<T>& block) {

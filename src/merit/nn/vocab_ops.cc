@@ -217,7 +217,8 @@ Forward forward_pass(const at::Tensor& hidden, const at::Tensor& projection, con
 }
 
 // The gradient of one row's loss with respect to its logits, in their place. With g the incoming gradients,
-//   d logp / dz_j = [j = target] - p_j,  d entropy / dz_j = -p_j (log p_j + entropy),  d sumsq / dz_j = 2 p_j (p_j - sumsq).
+//   d logp / dz_j = [j = target] - p_j,  d entropy / dz_j = -p_j (log p_j + entropy),  d sumsq / dz_j = 2 p_j (p_j -
+//   sumsq).
 template <typename T>
 void row_gradient(T* z, int64_t vocab, int64_t target, const double* row, T g_logp, T g_entropy, T g_sumsq) {
   const T lse = static_cast<T>(row[0]), entropy = static_cast<T>(row[1]), sumsq = static_cast<T>(row[2]);

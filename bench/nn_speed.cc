@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <functional>
 #include <vector>
 
@@ -103,8 +104,9 @@ int main(int argc, char** argv) {
     if (argc < 2) fail(ErrorKind::kUsage, "nn_speed MODEL [float32|bfloat16]");
     const bool half = argc > 2 && std::string(argv[2]) == "bfloat16";
     const auto model = nn::Transformer::load(argv[1], {.dtype = half ? at::kBFloat16 : at::kFloat});
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);
     fmt::print("{} threads\n", at::get_num_threads());
-    for (int64_t length : {64, 256, 2048}) prefill(*model, length, 4096 / length);
+    for (int64_t length : {64, 256, 2048}) prefill(*model, length, 2048 / length);
     for (int64_t live : {1, 16, 64}) decode(*model, live);
     return 0;
   } catch (const std::exception& error) {

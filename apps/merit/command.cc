@@ -9,6 +9,7 @@
 
 #include "merit/core/error.h"
 #include "merit/core/hash.h"
+#include "merit/core/strings.h"
 #include "merit/core/version.h"
 #include "merit/stats/interval.h"
 
@@ -54,7 +55,9 @@ void DataOptions::bind(CLI::App& app) {
   app.add_option("data,--data", data, "Records: JSONL or a JSON array, also .gz; - reads standard input")->required();
   app.add_option("--columns", columns, "Columns under other names: prompt=question,answer=final");
   app.add_flag("--skip-bad-rows", skip_bad_rows, "Leave out rows that cannot be used, and count them");
-  app.add_option("--limit", limit, "Use the first N groups only; 0 uses all")->capture_default_str();
+  app.add_option("--limit", limit, "Use the first N groups only; 0 uses all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
 }
 
 data::ReadOptions DataOptions::read_options() const {
@@ -119,6 +122,24 @@ OrderedJson run_identity(const CLI::App& command, const std::vector<std::string>
 
 OrderedJson resolved_options(const CLI::App& command) { return option_values(command, false); }
 
+namespace {
+
+// "2 of 9 rows left out: not JSON (1), empty (1)"; "" if none was.
+std::string left_out(const OrderedJson& summary) {
+  const auto data = summary.find("data");
+  if (data == summary.end() || !data->contains("dropped")) return "";
+  uint64_t total = 0;
+  std::vector<std::string> reasons;
+  for (const auto& item : data->at("dropped").items()) {
+    total += item.value().get<uint64_t>();
+    reasons.push_back(fmt::format("{} ({})", item.key(), item.value().get<uint64_t>()));
+  }
+  if (total == 0) return "";
+  return fmt::format("{} of {} rows left out: {}", total, data->at("read").get<uint64_t>(), join(reasons, ", "));
+}
+
+}  // namespace
+
 void print_result(const OutputOptions& options, const OrderedJson& summary, const std::vector<report::Table>& tables,
                   const std::string& note) {
   std::FILE* stream = options.out == "-" ? stderr : stdout;
@@ -128,6 +149,7 @@ void print_result(const OutputOptions& options, const OrderedJson& summary, cons
     const report::TableStyle style = report::terminal_style(fileno(stream));
     for (const report::Table& table : tables) fmt::print(stream, "{}", table.render(style));
     if (!note.empty()) fmt::print(stream, "{}\n", note);
+    if (const std::string line = left_out(summary); !line.empty()) fmt::print(stream, "{}\n", line);
   }
   if (std::fflush(stream) != 0) fail(ErrorKind::kIo, "cannot write the result: the output is closed or full");
 }

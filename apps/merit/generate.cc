@@ -40,7 +40,9 @@ void bind(CLI::App& app, Options& options) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--stop", options.sampling.stop, "End the response before this text; may be given again");
-  app.add_option("--seed", options.sampling.seed, "Another seed, other responses")->capture_default_str();
+  app.add_option("--seed", options.sampling.seed, "Another seed, other responses")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--max-live", options.sample.max_live, "Sequences that grow together; changes speed and memory only")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
@@ -186,9 +188,6 @@ int run(const Options& options, const CLI::App& command) {
   table.add_row({"responses", report::format_count(tally.responses)});
   table.add_row({"tokens", report::format_count(tally.tokens)});
   table.add_row({"ended by a stop token", proportion_text(tally.stopped, tally.responses)});
-  for (const auto& [reason, count] : prompts.dropped) {
-    table.add_row({"left out: " + reason, report::format_count(count)});
-  }
   print_result(options.output, summary, {table});
   if (tally.responses == 0) fail(ErrorKind::kData, "no prompt could be used");
   return kDone;

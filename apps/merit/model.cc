@@ -113,6 +113,9 @@ void bind_convert(CLI::App& app, ConvertOptions& options) {
 int run_convert(const ConvertOptions& options, const CLI::App& command) {
   namespace fs = std::filesystem;
   if (options.output.out == "-") fail(ErrorKind::kUsage, "--out: expected a folder, got -");
+  if (fs::exists(options.output.out) && !fs::is_directory(options.output.out)) {
+    fail(ErrorKind::kUsage, "--out {}: expected a folder, it is a file", options.output.out);
+  }
   if (fs::exists(options.output.out) && !options.output.overwrite && !fs::is_empty(options.output.out)) {
     fail(ErrorKind::kUsage, "{} exists and is not empty: give --overwrite or another folder", options.output.out);
   }

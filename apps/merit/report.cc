@@ -26,7 +26,7 @@ void bind(CLI::App& app, Options& options) {
 int run(const Options& options, const CLI::App& command) {
   if (options.output.out == "-") fail(ErrorKind::kUsage, "--out: expected a file for the page, got -");
   std::error_code ignored;
-  if (std::filesystem::exists(options.output.out, ignored) && !options.output.overwrite) {
+  if (std::filesystem::is_regular_file(options.output.out, ignored) && !options.output.overwrite) {
     fail(ErrorKind::kUsage, "{} exists already: give --overwrite or another file", options.output.out);
   }
   GroupStream stream(options.selection.data);

@@ -1,8 +1,6 @@
 // merit select: picks one response of each group, by score or by vote, and says what that is worth where labels tell.
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "merit/core/error.h"
 #include "merit/core/hash.h"
 #include "merit/report/selection_report.h"
@@ -54,23 +52,21 @@ OrderedJson picked_row(const search::SelectionGroup& group, const std::optional<
   return row;
 }
 
-bool judged(const std::vector<search::SelectionGroup>& groups) {
-  return std::ranges::any_of(groups, [](const search::SelectionGroup& group) {
-    return std::ranges::any_of(group.candidates, [](const auto& candidate) { return candidate.right.has_value(); });
-  });
-}
-
 int run(const Options& options, const CLI::App& command) {
   if (options.selection.by.empty() && options.rule != "majority") {
     fail(ErrorKind::kUsage, "--rule {} picks by a score: name it with --by", options.rule);
   }
   GroupStream stream(options.selection.data);
   const auto groups = read_selection(options.selection, stream);
-  uint64_t picked = 0, ties = 0;
+  uint64_t picked = 0, ties = 0, judged = 0, right = 0;
   RowOutput rows(options.output, "merit.select/1", run_identity(command, {options.selection.data.data}),
                  [&](const OrderedJson& row) {
                    picked += !row.at("index").is_null();
                    ties += row.value("tied", 1) > 1;
+                   const auto label = row.find("label");
+                   if (label == row.end() || label->is_null()) return;
+                   ++judged;
+                   right += label->get<bool>();
                  });
   for (const search::SelectionGroup& group : groups) {
     if (!rows.is_done(group.id)) rows.write(picked_row(group, pick(group, options.rule)));
@@ -81,8 +77,12 @@ int run(const Options& options, const CLI::App& command) {
   std::vector<report::Table> tables;
   std::string note = fmt::format("{} of {} groups picked from, {} ties at the top", report::format_count(picked),
                                  report::format_count(groups.size()), report::format_count(ties));
-  // Votes need no score: their worth stands in the same table, under a score that never tells.
-  if (judged(groups) && !options.selection.by.empty()) {
+  if (judged > 0) {
+    summary["right"] = proportion_json(right, judged);
+    note += fmt::format("; right in {} of those with labels", proportion_text(right, judged));
+  }
+  // What picking by the score is worth beside a random pick and the vote.
+  if (judged > 0 && options.rule == "best_of_n") {
     const search::SelectionSummary result = search::summarise(groups, options.selection.statistics);
     summary["result"] = to_json(result);
     tables.push_back(report::accuracy_table(result));

@@ -33,6 +33,12 @@ const OrderedJson* scores_of(const data::Group& group, const std::string& by) {
     fail(ErrorKind::kData, "{}: scores.{}: expected {} numbers, one a response", group.where, by,
          group.candidates.size());
   }
+  for (const OrderedJson& score : *it) {
+    if (!score.is_number() && !score.is_null()) {
+      fail(ErrorKind::kData, "{}: scores.{}: expected numbers or null, got {}", group.where, by,
+           quote(dump_json(score)));
+    }
+  }
   return &*it;
 }
 
@@ -70,8 +76,11 @@ void SelectionOptions::bind(CLI::App& app) {
   data.bind(app);
   app.add_option("--by", by, "The reward whose scores pick: a name under `scores` in the rows");
   app.add_option("--slice", slice, "Column by which results are also shown apart")->capture_default_str();
-  app.add_option("--right-above", right_above, "Labels above this are right; without it they must be 0 or 1");
-  app.add_option("--seed", statistics.seed, "Of the resampling behind the intervals")->capture_default_str();
+  app.add_option("--right-above", right_above, "Labels above this are right; without it they must be 0 or 1")
+      ->check(CLI::Range(0.0, 1e300));
+  app.add_option("--seed", statistics.seed, "Of the resampling behind the intervals")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
 }
 
 std::vector<search::SelectionGroup> read_selection(const SelectionOptions& options, GroupStream& stream) {

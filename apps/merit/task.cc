@@ -27,7 +27,9 @@ void bind(CLI::App& app, Options& options) {
   app.add_option("--count", options.task.count, "How many problems")
       ->check(CLI::Range(uint64_t{1}, uint64_t{10'000'000}))
       ->capture_default_str();
-  app.add_option("--seed", options.task.seed, "Another seed, other problems")->capture_default_str();
+  app.add_option("--seed", options.task.seed, "Another seed, other problems")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--format", options.format, "The prompt as a user message or as plain text")
       ->check(CLI::IsMember({"messages", "text"}))
       ->capture_default_str();

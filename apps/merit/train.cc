@@ -42,7 +42,9 @@ void bind(CLI::App& app, Options& options) {
   app.add_option("--folds", options.fit.folds, "Folds of the cross-validation; groups stay whole")
       ->check(CLI::Range(2, 100))
       ->capture_default_str();
-  app.add_option("--seed", options.fit.seed, "Of the deal into folds")->capture_default_str();
+  app.add_option("--seed", options.fit.seed, "Of the deal into folds")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--token-budget", options.read.token_budget,
                  "Tokens computed in one pass; changes speed and memory only")
       ->check(CLI::Range(int64_t{16}, int64_t{1} << 24))

@@ -70,9 +70,10 @@ void prefill(const nn::Transformer& model, int64_t length, int64_t paths) {
   const double tokens = static_cast<double>(length * paths);
   const Seconds took = time(3, [&] { nn::read(model, requests); });
   const double flop = 2.0 * static_cast<double>(model.config().non_embedding_parameters()) * tokens;
-  const double peak = flop / (product_seconds(model, 2048) * static_cast<double>(model.config().layers) * tokens / 2048);
-  fmt::print("prefill {:>3} x {:<5} {:8.0f} tokens/s (+-{:.0f}%)  {:6.1f} GFLOP/s, products alone {:6.1f}: {:.0f}%\n", paths,
-             length, tokens / took.median, 50 * took.spread / took.median, flop / took.median / 1e9, peak / 1e9,
+  const double peak =
+      flop / (product_seconds(model, 2048) * static_cast<double>(model.config().layers) * tokens / 2048);
+  fmt::print("prefill {:>3} x {:<5} {:8.0f} tokens/s (+-{:.0f}%)  {:6.1f} GFLOP/s, products alone {:6.1f}: {:.0f}%\n",
+             paths, length, tokens / took.median, 50 * took.spread / took.median, flop / took.median / 1e9, peak / 1e9,
              100 * flop / took.median / peak);
 }
 
@@ -93,8 +94,8 @@ void decode(const nn::Transformer& model, int64_t live) {
       nn::vocab_logits(state.run(), model.vocab_weight());
     }
   });
-  fmt::print("decode {:>4} live    {:8.0f} tokens/s (+-{:.0f}%)\n", live, static_cast<double>(live * kSteps) / took.median,
-             50 * took.spread / took.median);
+  fmt::print("decode {:>4} live    {:8.0f} tokens/s (+-{:.0f}%)\n", live,
+             static_cast<double>(live * kSteps) / took.median, 50 * took.spread / took.median);
 }
 
 }  // namespace

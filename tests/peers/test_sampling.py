@@ -34,7 +34,7 @@ QUESTIONS = [
 
 def tool(args, lines):
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    done = subprocess.run([TOOLS / "sample_ids", *args], input=text, capture_output=True, text=True, timeout=400)
+    done = subprocess.run([TOOLS / "sample_ids", *args], input=text, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -76,8 +76,9 @@ def test_greedy_continuations_are_identical(smollm2):
     assert not differ, f"prompts {differ} differ; narrowest margin of two logits {narrowest}"
     print(f"narrowest margin between the first and second logit: {narrowest:.2g}")
     for prompt, samples in zip(prompts[:5], ours[:5]):
+        # The mask is given: left to itself, generate masks the prompt's <|im_end|>, which is also the pad token.
         theirs = model.generate(
-            torch.tensor([prompt]), max_new_tokens=64, min_new_tokens=64, do_sample=False, eos_token_id=[]
+            torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), max_new_tokens=64, min_new_tokens=64, do_sample=False, eos_token_id=[]
         )
         assert theirs[0, len(prompt) :].tolist() == samples[0]["ids"]
 

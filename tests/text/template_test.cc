@@ -155,6 +155,7 @@ TEST(Template, UndefinedIsJinjas) {
   EXPECT_THAT(error_of("{{ x.y }}").what(), HasSubstr("\"x\" is undefined"));
   EXPECT_THAT(error_of("a\n {{ 1 + x }}").what(), HasSubstr("t:2:7:"));
   EXPECT_EQ(render("{{ m.y }}", {{"m", {{"z", 1}}}}), "");
+  EXPECT_THAT(error_of("{{ true[:2] }}").what(), HasSubstr("cannot be sliced"));
 }
 
 TEST(Template, TojsonIsJsonDumps) {

@@ -142,7 +142,7 @@ Value get_slice(Engine& engine, const Value& value, const Value& start, const Va
   }
   const Sequence* s = value.sequence();
   if (s == nullptr || s->kind > Sequence::kRange) {
-    return Undefined{fmt::format("a {} cannot be sliced", type_name(value))};
+    fail(ErrorKind::kData, "a {} cannot be sliced", type_name(value));
   }
   std::vector<Value> items;
   for (size_t i : slice_indices(engine, s->items.size(), start, stop, step)) items.push_back(s->items[i]);

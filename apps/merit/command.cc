@@ -94,6 +94,19 @@ void OutputOptions::bind(CLI::App& app, const char* what) {
   app.add_flag("--json", json, "Print the summary as JSON instead of tables");
 }
 
+void OutputOptions::bind_folder(CLI::App& app, const char* what) {
+  app.add_option("--out", out, std::string("The folder to write: ") + what)
+      ->required()
+      ->check([](const std::string& path) -> std::string {
+        std::error_code ignored;
+        const bool file =
+            path == "-" || (std::filesystem::exists(path, ignored) && !std::filesystem::is_directory(path, ignored));
+        return file ? "expected a folder, got " + path : "";
+      });
+  app.add_flag("--overwrite", overwrite, "Replace what another run left there instead of refusing");
+  app.add_flag("--json", json, "Print the summary as JSON instead of tables");
+}
+
 RowOutput::RowOutput(const OutputOptions& options, const std::string& schema, const OrderedJson& identity,
                      std::function<void(const OrderedJson&)> on_row)
     : writer_(options.out, schema, identity, options.overwrite), on_row_(std::move(on_row)) {

@@ -79,8 +79,10 @@ struct OutputOptions {
   bool overwrite = false;
   bool json = false;
 
-  // `what`: "FILE for the scored rows".
+  // `what`: "scored rows".
   void bind(CLI::App& app, const char* what);
+  // For a result that is a folder; "-" and a file are refused there.
+  void bind_folder(CLI::App& app, const char* what);
 };
 
 // The rows of a command: written in order, kept over a restart, and all of them, kept and new, seen by `on_row`.

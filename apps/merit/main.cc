@@ -1,6 +1,7 @@
 // The program: one table of commands, one place that catches, the exit codes.
 #include <fmt/core.h>
 
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -54,7 +55,10 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
     return action();
   } catch (const CLI::Success& e) {
-    return app.exit(e);
+    const int code = app.exit(e);
+    if (std::cout.flush().good()) return code;
+    fmt::print(stderr, "merit: cannot write to standard output: it is closed or full\n");
+    return kFailed;
   } catch (const CLI::ParseError& e) {
     std::string message = e.what();
     for (char& c : message) c = c == '\n' ? ' ' : c;

@@ -107,15 +107,11 @@ void bind_convert(CLI::App& app, ConvertOptions& options) {
   app.add_option("--dtype", options.dtype, "Of the weights that are written")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
       ->capture_default_str();
-  options.output.bind(app, "model folder");
+  options.output.bind_folder(app, "the model");
 }
 
 int run_convert(const ConvertOptions& options, const CLI::App& command) {
   namespace fs = std::filesystem;
-  if (options.output.out == "-") fail(ErrorKind::kUsage, "--out: expected a folder, got -");
-  if (fs::exists(options.output.out) && !fs::is_directory(options.output.out)) {
-    fail(ErrorKind::kUsage, "--out {}: expected a folder, it is a file", options.output.out);
-  }
   if (fs::exists(options.output.out) && !options.output.overwrite && !fs::is_empty(options.output.out)) {
     fail(ErrorKind::kUsage, "{} exists and is not empty: give --overwrite or another folder", options.output.out);
   }

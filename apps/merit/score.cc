@@ -22,7 +22,7 @@ struct Options {
   std::vector<std::string> rewards;
   reward::AnswerOptions answer;
   nn::ReadOptions read;
-  size_t window = 16;  // small: a stop signal is heeded between windows
+  size_t window = 256;
   bool dry_run = false;
   OutputOptions output;
 };
@@ -117,9 +117,7 @@ void score_windows(const Options& options, GroupStream& stream,
   for (;;) {
     std::vector<data::Group> window = stream.take(options.window);
     if (window.empty()) return;
-    if (interrupted()) {
-      fail(ErrorKind::kInterrupted, "interrupted: the same command continues {}", options.output.out);
-    }
+    stop_if_interrupted();
     const size_t taken = window.size();
     if (rows != nullptr) std::erase_if(window, [&](const data::Group& group) { return rows->is_done(group.id); });
     for (const data::Group& group : window) {

@@ -49,16 +49,12 @@ void bind(CLI::App& app, Options& options) {
                  "Tokens computed in one pass; changes speed and memory only")
       ->check(CLI::Range(int64_t{16}, int64_t{1} << 24))
       ->capture_default_str();
-  options.output.bind(app, "head folder");
+  options.output.bind_folder(app, "the head");
 }
 
 // A head folder is written at the end, whole; one that is there is replaced only on request.
 void check_output(const OutputOptions& output) {
   namespace fs = std::filesystem;
-  if (output.out == "-") fail(ErrorKind::kUsage, "--out: expected a folder for the head, got -");
-  if (fs::exists(output.out) && !fs::is_directory(output.out)) {
-    fail(ErrorKind::kUsage, "--out {}: expected a folder, it is a file", output.out);
-  }
   if (fs::exists(fs::path(output.out) / "merit_head.json") && !output.overwrite) {
     fail(ErrorKind::kUsage, "{} holds a head already: give --overwrite or another folder", output.out);
   }
@@ -92,8 +88,9 @@ int run(const Options& options, const CLI::App& command) {
 
   nn::ReadStats stats;
   Progress progress("read features", groups.size(), "groups");
-  const train::Features features =
-      train::read_features(model, groups, options.read, &stats, [&](size_t done) { progress.add(done); });
+  const std::filesystem::path cache = std::filesystem::path(options.output.out) / "features";
+  const train::Features features = train::read_features(model, groups, {.read = options.read, .cache = cache}, &stats,
+                                                        [&](size_t done) { progress.add(done); });
   progress.finish();
   const auto pairs = train::pairs_of(groups, features.index_of);
   if (pairs.empty()) {
@@ -108,6 +105,8 @@ int run(const Options& options, const CLI::App& command) {
   const train::FittedHead fitted = train::fit_head(features.states, pairs, fit);
   nn::HeadRecord record{.base_identity = model.identity(), .encoding_hash = model.encoding_hash()};
   nn::save_head(options.output.out, nn::ScalarHead(fitted.weight.to(at::kFloat), {}, record));
+
+  std::filesystem::remove_all(cache);
 
   OrderedJson summary = start_summary(command, &stream);
   summary["model"] = {{"path", model.path()}, {"identity", model.identity()}};

@@ -82,7 +82,7 @@ int run(const Options& options, const CLI::App& command) {
                  [&](const OrderedJson& row) { tally.add(row); });
   Progress progress("verify", 0, "rows");
   while (auto group = stream.next()) {
-    if (interrupted()) fail(ErrorKind::kInterrupted, "interrupted: the same command continues {}", options.output.out);
+    stop_if_interrupted();
     progress.add(1);
     if (rows.is_done(group->id)) continue;
     if (group->candidates.empty()) {

@@ -250,6 +250,60 @@ def test_an_interrupted_run_continues_to_the_same_bytes(tmp_path, tiny, stop):
     assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
 
+def stop_soon(args, delay):
+    """Starts a command, sends it SIGINT after `delay` seconds, and returns its exit code."""
+    process = subprocess.Popen([str(a) for a in [MERIT, *args]], env=dict(os.environ, OMP_WAIT_POLICY="PASSIVE"),
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    return process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Enough labelled responses to be stopped in the middle of."""
+    items = [{"id": str(i), "prompt": f"Say {i}", "responses": [f"{i} " * 20, f"no {i}" * 15], "labels": [1, 0]}
+             for i in range(400)]
+    return write_rows(tmp_path_factory.mktemp("many") / "rows.jsonl", items)
+
+
+def test_a_stopped_score_continues_to_the_same_bytes(tmp_path, tiny, many):
+    args = ["score", many, "--model", tiny, "--reward", "likelihood", "--window", 32]
+    assert run(*args, "--out", tmp_path / "whole.jsonl").returncode == 0
+    for delay in (0.3, 0.5, 0.7):
+        assert stop_soon([*args, "--out", tmp_path / "part.jsonl"], delay) in (0, 3, -signal.SIGINT)
+    assert run(*args, "--out", tmp_path / "part.jsonl").returncode == 0
+    assert (tmp_path / "part.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+def test_a_stopped_train_keeps_what_it_read(tmp_path, tiny, many):
+    args = ["train", many, "--model", tiny, "--l2", 0.1, "--json"]
+    whole = json.loads(run(*args, "--out", tmp_path / "whole").stdout)["result"]
+    codes = []
+    while 3 not in codes:
+        codes.append(stop_soon([*args, "--out", tmp_path / "part", "--overwrite"], 0.3 + 0.1 * len(codes)))
+        assert codes[-1] in (0, 3, -signal.SIGINT) and len(codes) < 20, codes
+    kept = len(list((tmp_path / "part" / "features").glob("*.safetensors")))
+    part = json.loads(run(*args, "--out", tmp_path / "part", "--overwrite").stdout)["result"]
+    assert (part["tokens"]["computed"] < whole["tokens"]["computed"]) == (kept > 0)
+    for name in ("head.safetensors", "merit_head.json"):
+        assert (tmp_path / "part" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not (tmp_path / "part" / "features").exists()
+
+
+def test_a_full_output_is_a_failure():
+    for args in (["--help"], ["score", "--help"], ["--version"]):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([str(MERIT), *args], stdout=full, stderr=subprocess.PIPE, text=True)
+        assert result.returncode == 1 and "cannot write" in result.stderr, args
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path):
+    path = write_rows(tmp_path / "rows.jsonl", [{"prompt": "p", "completion": "4", "answer": 4}])
+    result = run("verify", path, "--columns", "answer=final", "--out", "-")
+    assert result.returncode == 1 and 'no "final"' in problem(result) and '"completion"' in problem(result)
+
+
 def test_standard_input_and_output(tmp_path):
     line = json.dumps({"prompt": "p", "completion": "it is 4", "answer": 4}) + "\n"
     result = run("verify", "-", "--out", "-", stdin=line)

@@ -135,5 +135,11 @@ TEST(Result, HoldsOneOfBoth) {
   EXPECT_THROW(bad.value(), Error);
 }
 
+TEST(Json, NamesANumberTooLargeForADouble) {
+  const Error error = error_of([] { parse_json(R"({"a": 1e400})", "file:1"); });
+  EXPECT_THAT(error.what(), HasSubstr("file:1: the number \"1e400\" at byte"));
+  EXPECT_EQ(error.kind(), ErrorKind::kData);
+}
+
 }  // namespace
 }  // namespace merit

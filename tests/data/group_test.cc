@@ -57,7 +57,8 @@ TEST(Group, RenamesColumns) {
   EXPECT_EQ(text(*g.prompt), "q");
   EXPECT_EQ(g.columns["answer"], "18");
   EXPECT_FALSE(g.columns.contains("final"));
-  EXPECT_THAT(error_of([&] { group(R"({"prompt":"q"})", names); }).what(), HasSubstr("\"question\" is missing"));
+  EXPECT_THAT(error_of([&] { group(R"({"prompt":"p","question":"q"})", names); }).what(),
+              HasSubstr("answer=final was asked for and the row has no \"final\"; it has \"prompt\", \"question\""));
   for (const char* broken : {"prompt", "prompt=", "=q", "a=b,a=c", "a=b,"}) {
     EXPECT_EQ(error_of([&] { parse_column_map(broken); }).kind(), ErrorKind::kUsage) << broken;
   }

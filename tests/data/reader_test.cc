@@ -136,7 +136,7 @@ TEST_F(ReaderTest, FailPolicyHandsOutTheErrorAndCanGoOn) {
 TEST_F(ReaderTest, NamesBothPlacesOfARepeatedId) {
   const std::string path = dir_.path("rows");
   EXPECT_THAT(refusal("{\"prompt\":\"a\",\"id\":7}\n{\"prompt\":\"b\",\"id\":\"7\"}\n"),
-              StartsWith("rows:2: the id \"7\" stands at " + path + ":1 already"));
+              StartsWith("rows:2: row 1 has the id \"7\" already"));
   EXPECT_THAT(refusal("{\"prompt\":\"a\",\"id\":\"row-2\"}\n{\"prompt\":\"b\"}\n"), HasSubstr("\"row-2\""));
 }
 

@@ -6,6 +6,8 @@
 #include <csignal>
 #include <string_view>
 
+#include "merit/core/error.h"
+
 namespace merit {
 namespace {
 
@@ -29,6 +31,9 @@ void install_interrupt_handler() {
 }
 
 bool interrupted() { return stop_requested.load(std::memory_order_relaxed); }
+void stop_if_interrupted() {
+  if (interrupted()) fail(ErrorKind::kInterrupted, "interrupted: the same command goes on from what is finished");
+}
 void set_interrupted(bool value) { stop_requested = value; }
 
 }  // namespace merit

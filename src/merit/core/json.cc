@@ -46,6 +46,9 @@ class StrictSax : public nlohmann::detail::json_sax_dom_parser<J> {
   }
   template <typename Exception>
   bool parse_error(size_t position, const std::string& token, const Exception& error) {
+    if (error.id == 406) {  // the library's out_of_range
+      fail(ErrorKind::kData, "{}: the number {} at byte {} is too large for a double", where_, quote(token), position);
+    }
     std::string what = error.what();
     // Only the part after the library's own position: "... at line 1, column 7: REASON".
     const size_t colon = what.find(": ", what.find("column"));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 #include "merit/core/strings.h"
 
@@ -22,7 +23,15 @@ template <typename... Args>
 class Columns {
  public:
   Columns(OrderedJson row, const ColumnMap& names, const std::string& where)
-      : row_(std::move(row)), names_(names), where_(where) {}
+      : row_(std::move(row)), names_(names), where_(where) {
+    for (const auto& [name, spelling] : names_) {
+      if (row_.contains(spelling)) continue;
+      std::vector<std::string> present;
+      for (const auto& item : row_.items()) present.push_back(quote(item.key()));
+      bad_row("missing field", where_, "{}={} was asked for and the row has no {}; it has {}", name, spelling,
+              quote(spelling), join(present, ", "));
+    }
+  }
 
   // The file's name for merit's column.
   const std::string& spelled(const std::string& name) const {

@@ -28,7 +28,8 @@ Reader::Reader(const std::string& path, ReadOptions options)
     : rows_(path, options.max_row_bytes), options_(std::move(options)) {}
 
 Group Reader::group_of(Row row) {
-  Group group = group_of_row(std::move(row.value), options_.columns, row.number, row.where);
+  const uint64_t number = row.number;
+  Group group = group_of_row(std::move(row.value), options_.columns, number, row.where);
   if (!layout_) {
     layout_ = group.layout;
     layout_where_ = group.where;
@@ -36,10 +37,9 @@ Group Reader::group_of(Row row) {
     throw RowError("mixed layouts", fmt::format("{}: a {} row; expected {} rows only, as at {}: keep one layout a file",
                                                 group.where, name_of(group.layout), name_of(*layout_), layout_where_));
   }
-  const auto [other, fresh] = ids_.emplace(group.id, group.where);
-  if (!fresh) {
-    throw RowError("duplicate id", fmt::format("{}: the id {} stands at {} already; expected each id once", group.where,
-                                               quote(group.id), other->second));
+  if (const uint64_t first = ids_.insert(group.id, number); first != 0) {
+    throw RowError("duplicate id", fmt::format("{}: row {} has the id {} already; expected each id once", group.where,
+                                               first, quote(group.id)));
   }
   return group;
 }

@@ -10,11 +10,11 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "merit/core/result.h"
 #include "merit/data/group.h"
+#include "merit/data/id_set.h"
 
 namespace merit::data {
 
@@ -89,7 +89,7 @@ class Reader {
   ReadCounts counts_;
   std::optional<Layout> layout_;
   std::string layout_where_;
-  std::unordered_map<std::string, std::string> ids_;  // id -> where
+  IdSet ids_;
 };
 
 struct GroupFile {

@@ -119,7 +119,7 @@ uint64_t RowWriter::keep_whole_rows() {
     const OrderedJson row = parse_ordered_json(line, where);
     if (!row.is_object()) fail(ErrorKind::kData, "{}: expected a row, got {}", where, quote(line));
     const auto id = row.find("id");
-    if (id != row.end() && id->is_string()) ids_done_.insert(id->get<std::string>());
+    if (id != row.end() && id->is_string()) ids_done_.insert(id->get<std::string>(), rows_done_ + 1);
     ++rows_done_;
     kept += line.size() + 1;
   }

@@ -5,9 +5,9 @@
 
 #include <cstdint>
 #include <string>
-#include <unordered_set>
 
 #include "merit/core/json.h"
+#include "merit/data/id_set.h"
 
 namespace merit::data {
 
@@ -42,7 +42,7 @@ class RowWriter {
   int fd_ = -1;
   bool owns_fd_ = false;
   uint64_t rows_done_ = 0;
-  std::unordered_set<std::string> ids_done_;
+  IdSet ids_done_;
 };
 
 }  // namespace merit::data

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "merit/core/error.h"
+#include "merit/core/interrupt.h"
 #include "merit/nn/engine.h"
 #include "merit/nn/forest.h"
 #include "merit/nn/vocab_ops.h"
@@ -143,6 +144,7 @@ class Reader {
   }
 
   void flush() {
+    stop_if_interrupted();
     const at::Tensor states = state_.run();
     take_hidden(states);
     take_logps(states);

@@ -33,7 +33,8 @@ struct ReadStats {
 };
 
 // Results in the order of the requests. Error(kData) naming the request's index for an empty path, an id outside the
-// vocabulary, a position outside the path, or a path longer than the model's positions. `stats`, if given, is added to.
+// vocabulary, a position outside the path, or a path longer than the model's positions; Error(kInterrupted)
+// between passes after a stop signal. `stats`, if given, is added to.
 std::vector<PathResult> read(const Transformer& model, std::span<const PathRequest> requests,
                              const ReadOptions& options = {}, ReadStats* stats = nullptr);
 

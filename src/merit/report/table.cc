@@ -178,6 +178,9 @@ std::string format_number(double value, int digits) {
 
 std::string format_estimate(const std::optional<stats::Estimate>& estimate, int digits) {
   if (!estimate) return "no result";
+  if (std::isinf(estimate->interval.low) && std::isinf(estimate->interval.high)) {
+    return fmt::format("{} [any]", format_number(estimate->value, digits));
+  }
   return fmt::format("{} [{}, {}]", format_number(estimate->value, digits),
                      format_number(estimate->interval.low, digits), format_number(estimate->interval.high, digits));
 }

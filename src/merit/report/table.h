@@ -45,7 +45,8 @@ class Table {
 // How many terminal cells the text takes; escaped as `Table` shows it.
 size_t display_width(std::string_view text);
 
-// "0.412 [0.362, 0.471]"; "no result" for nullopt. An infinite end is shown as such.
+// "0.412 [0.362, 0.471]"; "no result" for nullopt. An infinite end is shown as such, two as "[any]": one unit, or units
+// all alike, do not say how far the mean may lie.
 std::string format_estimate(const std::optional<stats::Estimate>& estimate, int digits = 3);
 // Fixed digits, U+2212 never used, "-0.000" written "0.000"; "n/a" for NaN.
 std::string format_number(double value, int digits = 3);

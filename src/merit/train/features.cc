@@ -1,30 +1,78 @@
 #include "merit/train/features.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
 #include "merit/core/error.h"
+#include "merit/core/hash.h"
 #include "merit/core/interrupt.h"
+#include "merit/core/version.h"
+#include "merit/formats/safetensors.h"
 #include "merit/nn/transformer.h"
 #include "merit/reward/head.h"
 
 namespace merit::train {
 namespace {
 
-constexpr size_t kWindow = 64;  // groups whose tokens are shared; bounds memory
+constexpr size_t kWindow = 64;  // groups whose tokens are shared; bounds memory and what a stop signal loses
+
+// What the states of these paths depend on.
+std::string cache_key(const reward::Model& model, std::span<const nn::PathRequest> paths) {
+  Hasher hasher;
+  hasher.update(fmt::format("{} {} {}\n", kVersion, model.identity(), static_cast<int>(model.dtype())));
+  for (const nn::PathRequest& path : paths) {
+    for (const int32_t id : path.ids) hasher.update(fmt::format("{} ", id));
+    hasher.update("\n");
+  }
+  return hasher.hex();
+}
+
+// [paths, H]
+at::Tensor compute_states(const reward::Model& model, std::span<const nn::PathRequest> paths,
+                          const nn::ReadOptions& options, nn::ReadStats* stats) {
+  std::vector<at::Tensor> states;
+  for (const nn::PathResult& result : nn::read(model.transformer(), paths, options, stats)) {
+    states.push_back(result.hidden);
+  }
+  return at::cat(states);
+}
+
+at::Tensor read_states(const reward::Model& model, std::span<const nn::PathRequest> paths,
+                       const FeatureOptions& options, nn::ReadStats* stats) {
+  if (options.cache.empty()) return compute_states(model, paths, options.read, stats);
+  constexpr const char* kName = "states";
+  const std::filesystem::path file = options.cache / (cache_key(model, paths) + ".safetensors");
+  if (std::filesystem::exists(file)) {
+    const formats::SafetensorsFile kept(file);
+    const formats::TensorView* view = kept.find(kName);
+    const std::vector<int64_t> shape = {static_cast<int64_t>(paths.size()), model.config().hidden_size};
+    if (view == nullptr || view->shape != shape) {
+      fail(ErrorKind::kData, "{}: expected the states of {} texts; remove the file", file.string(), paths.size());
+    }
+    at::Tensor states = at::empty(shape, at::kFloat);
+    formats::to_float(*view, {states.mutable_data_ptr<float>(), static_cast<size_t>(states.numel())});
+    return states;
+  }
+  const at::Tensor states = compute_states(model, paths, options.read, stats);
+  const auto bytes = std::as_bytes(std::span(states.const_data_ptr<float>(), static_cast<size_t>(states.numel())));
+  const formats::TensorToWrite out = {kName, formats::DType::kF32, states.sizes().vec(),
+                                      [&](const formats::ByteSink& sink) { sink(bytes); }};
+  formats::write_safetensors(file, {&out, 1});
+  return states;
+}
 
 }  // namespace
 
-Features read_features(const reward::Model& model, std::span<const data::Group> groups, const nn::ReadOptions& options,
+Features read_features(const reward::Model& model, std::span<const data::Group> groups, const FeatureOptions& options,
                        nn::ReadStats* stats, const std::function<void(size_t)>& on_groups) {
   Features features;
   std::vector<at::Tensor> states;
   int64_t next = 0;
   for (size_t begin = 0; begin < groups.size(); begin += kWindow) {
-    if (interrupted())
-      fail(ErrorKind::kInterrupted, "interrupted while reading features: nothing is kept, run it again");
+    stop_if_interrupted();
     const size_t end = std::min(begin + kWindow, groups.size());
     std::vector<nn::PathRequest> paths;
     for (size_t g = begin; g < end; ++g) {
@@ -45,9 +93,7 @@ Features read_features(const reward::Model& model, std::span<const data::Group> 
         index[c] = next++;
       }
     }
-    for (const nn::PathResult& result : nn::read(model.transformer(), paths, options, stats)) {
-      states.push_back(result.hidden);
-    }
+    if (!paths.empty()) states.push_back(read_states(model, paths, options, stats));
     if (on_groups) on_groups(end - begin);
   }
   features.states = states.empty() ? at::zeros({0, model.config().hidden_size}) : at::cat(states);

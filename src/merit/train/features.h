@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <span>
@@ -22,9 +23,16 @@ struct Features {
   uint64_t truncated = 0;
 };
 
+struct FeatureOptions {
+  nn::ReadOptions read;
+  // Where states are kept as they come, one safetensors file for every 64 groups, named by the hash of what it depends
+  // on (model, dtype, token ids): a stopped run reads them back. Empty: nothing is kept.
+  std::filesystem::path cache;
+};
+
 // Candidates without a label, empty ones and those that cannot be encoded are left out and counted. `on_groups` is
 // called with the number of groups done since the last call. Error(kInterrupted) when a stop signal came.
-Features read_features(const reward::Model& model, std::span<const data::Group> groups, const nn::ReadOptions& options,
+Features read_features(const reward::Model& model, std::span<const data::Group> groups, const FeatureOptions& options,
                        nn::ReadStats* stats, const std::function<void(size_t)>& on_groups = {});
 
 }  // namespace merit::train

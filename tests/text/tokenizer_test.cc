@@ -8,6 +8,7 @@
 
 #include "merit/core/file.h"
 #include "merit/core/rng.h"
+#include "merit/text/tokenizer_unigram.h"
 #include "tests/text/tokenizer_support.h"
 
 namespace merit::text {
@@ -384,6 +385,18 @@ TEST(Unigram, TakesTheBestCut) {
   EXPECT_THAT(make_tokenizer(model).encode("ab"), ElementsAre(1, 2));
   EXPECT_THAT(make_tokenizer(model).encode("aba"), ElementsAre(1, 4));
   EXPECT_THAT(make_tokenizer(model).encode("axyb"), ElementsAre(1, 0, 2));  // unknowns in a row are one
+}
+
+TEST(Unigram, ScoresAreReadAsTheReferenceReadsThem) {
+  // 9519585761469425 is above 2^53 and odd: as a double it is ...424, and that is divided by 10^15.
+  EXPECT_EQ(score_as_read(-9.519585761469425), -9.519585761469424);
+  for (const double exact : {0.0, -2.5, -12.25, 3e20}) EXPECT_EQ(score_as_read(exact), exact);
+  // Written again, the text is one that reads as the score does.
+  const Json vocab = Json::array({Json::array({"a", -9.519585761469425}), Json::array({"b", -1.5})});
+  const OrderedJson again =
+      make_tokenizer({{"type", "Unigram"}, {"unk_id", 0}, {"vocab", vocab}}).to_tokenizer_json()["model"]["vocab"];
+  EXPECT_EQ(score_as_read(again[0][1].get<double>()), -9.519585761469424);
+  EXPECT_EQ(again[1][1], -1.5);
 }
 
 TEST(WordPiece, LongestPieceFirstOrUnknown) {

@@ -79,7 +79,7 @@ std::unique_ptr<TokenModel> make_unigram(Fields& fields) {
       fail(ErrorKind::kData, "{}[{}]: expected a token and its score", fields.at("vocab"), i);
     }
     tokens.push_back(item[0].get<std::string>());
-    scores.push_back(item[1].get<double>());
+    scores.push_back(score_as_read(item[1].get<double>()));
   }
   return std::make_unique<Unigram>(std::move(tokens), std::move(scores), unk, byte_fallback, fields.where());
 }

@@ -1,7 +1,9 @@
 #include "merit/text/tokenizer_unigram.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <numeric>
 
 #include "merit/core/error.h"
@@ -27,7 +29,39 @@ std::vector<TokenId> all_ids(size_t n) {
   return ids;
 }
 
+// The score whose text the reference reads as this one, where there is one.
+double score_to_write(double score) {
+  double below = score, above = score;
+  for (int i = 0; i < 4; ++i) {
+    if (score_as_read(below) == score) return below;
+    if (score_as_read(above) == score) return above;
+    below = std::nextafter(below, -INFINITY);
+    above = std::nextafter(above, INFINITY);
+  }
+  return score;
+}
+
 }  // namespace
+
+double score_as_read(double nearest) {
+  char text[32];
+  char* end = std::to_chars(text, text + sizeof text, std::fabs(nearest), std::chars_format::scientific).ptr;
+  char* const e = std::find(text, end, 'e');
+  if (e == end) return nearest;  // not finite
+  const size_t decimals = e - text > 2 ? static_cast<size_t>(e - text - 2) : 0;
+  int exponent = 0;
+  std::from_chars(e + (e[1] == '+' ? 2 : 1), end, exponent);
+  exponent -= static_cast<int>(decimals);
+  std::string digits(text, 1);
+  digits.append(text + 2, decimals);
+  uint64_t number = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (exponent >= 0) return nearest;  // a whole number
+  auto value = static_cast<double>(number);
+  for (; exponent < -308; exponent += 308) value /= 1e308;
+  value /= std::strtod(("1e" + std::to_string(-exponent)).c_str(), nullptr);
+  return std::signbit(nearest) ? -value : value;
+}
 
 Unigram::Unigram(std::vector<std::string> tokens, std::vector<double> scores, int64_t unk, bool byte_fallback,
                  const std::string& where)
@@ -155,7 +189,7 @@ OrderedJson Unigram::to_json() const {
   json["unk_id"] = unk_ < 0 ? OrderedJson(nullptr) : OrderedJson(unk_);
   OrderedJson vocab = OrderedJson::array();
   for (size_t i = 0; i < scores_.size(); ++i) {
-    vocab.push_back(OrderedJson::array({vocabulary_.token(static_cast<TokenId>(i)), scores_[i]}));
+    vocab.push_back(OrderedJson::array({vocabulary_.token(static_cast<TokenId>(i)), score_to_write(scores_[i])}));
   }
   json["vocab"] = std::move(vocab);
   json["byte_fallback"] = byte_fallback_;

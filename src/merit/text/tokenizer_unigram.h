@@ -5,6 +5,10 @@
 
 namespace merit::text {
 
+// A score as the reference reads its decimal text in a tokenizer.json: the digits as a double, divided by a power of
+// ten; not the nearest double. Two cuts of a text whose scores are equal on paper are told apart by the last bit.
+double score_as_read(double nearest);
+
 class Unigram final : public TokenModel {
  public:
   // scores[i], a log probability, of tokens[i], whose id is i; unk is -1 for none.

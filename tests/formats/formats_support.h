@@ -38,6 +38,33 @@ class Exact {
 // A safetensors file of this header and data.
 std::string safetensors_file(std::string_view header, std::string_view data);
 
+// An entry of a zip archive. Sizes and offset are put into a Zip64 field where `zip64` says so.
+struct ZipFile {
+  std::string name;
+  std::string bytes;
+  uint16_t method = 0;
+  uint16_t flags = 0;
+  bool zip64 = false;
+  int64_t local = -1;  // where the directory says the local header is, if not where it is
+  int64_t size = -1;   // what the directory gives as the size, if not the size
+};
+
+// A zip archive of stored entries; with `zip64` the end record points to a Zip64 one, as in archives over 4 GB.
+std::string zip_file(const std::vector<ZipFile>& files, bool zip64 = false);
+
+// Pieces of a pickle of protocol 2, as torch.save writes them.
+namespace pickle {
+std::string text(std::string_view value);
+std::string integer(int32_t value);
+std::string tuple(const std::vector<int32_t>& values);
+std::string global(const std::string& module, const std::string& name);
+// A tensor on the stack: `type` as in "FloatStorage".
+std::string tensor(const std::string& type, const std::string& key, int32_t elements, int32_t offset,
+                   const std::vector<int32_t>& shape, const std::vector<int32_t>& strides);
+// The whole pickle of a dictionary of these members, which stand on the stack as key, value, ...
+std::string dictionary(const std::string& members);
+}  // namespace pickle
+
 // Value types of GGUF metadata.
 enum : uint32_t { kU8, kI8, kU16, kI16, kU32, kI32, kF32, kBoolean, kString, kArray, kU64, kI64, kF64 };
 

@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "merit/core/file.h"
+#include "merit/core/json.h"
 #include "tests/formats/formats_support.h"
 
 namespace merit::formats {
@@ -200,6 +203,54 @@ TEST(WriteSafetensors, AFailureLeavesTheOldFile) {
   EXPECT_THROW(write_safetensors(path, std::vector{tensor("a", DType::kU8, {4}, "abcde")}), std::logic_error);
   EXPECT_EQ(read_file(path), "old");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+}
+
+std::vector<std::string> files_in(const TemporaryFolder& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(WriteModel, ShardsAreFilledInOrderAndReadBack) {
+  const TemporaryFolder folder;
+  // Five, four and three bytes into shards of eight: 5 | 4 + 3; then nine by itself.
+  const std::vector<TensorToWrite> tensors = {tensor("d", DType::kU8, {5}, "ddddd"),
+                                              tensor("c", DType::kU8, {4}, "cccc"), tensor("b", DType::kU8, {3}, "bbb"),
+                                              tensor("a", DType::kU8, {9}, "aaaaaaaaa")};
+  write_model_safetensors(folder.path(), tensors, 8);
+  EXPECT_THAT(files_in(folder), ElementsAre("model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors",
+                                            "model-00003-of-00003.safetensors", "model.safetensors.index.json"));
+  const Json index = parse_json(read_file(folder / "model.safetensors.index.json"), "index");
+  EXPECT_EQ(index["metadata"]["total_size"], 21);
+  EXPECT_EQ(index["weight_map"]["d"], "model-00001-of-00003.safetensors");
+  EXPECT_EQ(index["weight_map"]["b"], "model-00002-of-00003.safetensors");
+  const auto weights = open_weights(folder.path());
+  EXPECT_EQ(weights->tensors().size(), 4);
+  EXPECT_EQ(weights->at("a").bytes[8], std::byte{'a'});
+}
+
+TEST(WriteModel, WhatAnotherModelLeftIsRemoved) {
+  const TemporaryFolder folder;
+  const std::vector<TensorToWrite> tensors = {tensor("a", DType::kU8, {1}, "a"), tensor("b", DType::kU8, {1}, "b")};
+  write_file_atomic(folder / "config.json", "{}");
+  write_model_safetensors(folder.path(), tensors);
+  EXPECT_THAT(files_in(folder), ElementsAre("config.json", "model.safetensors"));
+  write_model_safetensors(folder.path(), tensors, 1);
+  EXPECT_THAT(files_in(folder), ElementsAre("config.json", "model-00001-of-00002.safetensors",
+                                            "model-00002-of-00002.safetensors", "model.safetensors.index.json"));
+  write_model_safetensors(folder.path(), tensors, 2);
+  EXPECT_THAT(files_in(folder), ElementsAre("config.json", "model.safetensors"));
+}
+
+TEST(WriteModel, ANameTwiceInTwoShardsIsRefusedBeforeAnyIsWritten) {
+  const TemporaryFolder folder;
+  const auto a = tensor("a", DType::kU8, {1}, "x");
+  EXPECT_THAT(error_of([&] {
+                write_model_safetensors(folder.path(), std::vector{a, a}, 1);
+              }).what(),
+              HasSubstr("tensor \"a\" is to be written twice"));
+  EXPECT_THAT(files_in(folder), ElementsAre());
 }
 
 }  // namespace

@@ -203,6 +203,100 @@ def test_bfloat16_both_ways(tmp_path):
     assert back.dtype == torch.bfloat16 and torch.equal(back, tensor)
 
 
+# ---- PyTorch checkpoints
+
+
+def same_tensors(got, state, prefix=""):
+    for name, tensor in state.items():
+        assert got[prefix + name][0]["shape"] == list(tensor.shape)
+        same_bits(got[prefix + name][1], tensor.detach().float().numpy())
+
+
+def test_checkpoints_of_torch_save_are_read(tmp_path):
+    torch.manual_seed(0)
+    state = torch.nn.Sequential(torch.nn.Embedding(11, 6), torch.nn.Linear(6, 5), torch.nn.BatchNorm1d(5)).state_dict()
+    base = torch.randn(4, 6)
+    state |= {
+        "tied": state["0.weight"], "row": base[2], "turned": base.t(), "inner": base[1:3, 2:5],
+        "permuted": torch.randn(2, 3, 4).permute(2, 0, 1), "scalar": torch.tensor(2.5), "empty": torch.zeros(0, 3),
+        "parameter": torch.nn.Parameter(torch.randn(3)), "bf16": torch.randn(5).to(torch.bfloat16),
+    }
+    for kind in ("float64", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"):
+        state[kind] = torch.arange(5).to(getattr(torch, kind))
+    for name in ("m.bin", "m.pt", "m.pth"):
+        torch.save(state, tmp_path / name)
+        got = floats(tmp_path / name, tmp_path)
+        assert set(got) == set(state)
+        same_tensors(got, state)
+    torch.save({"epoch": 3, "best": 0.5, "optimizer": None, "model": state}, tmp_path / "m.pt")
+    same_tensors(floats(tmp_path / "m.pt", tmp_path), state, "model.")
+
+
+def test_sharded_checkpoints_are_one(tmp_path):
+    parts = [{"a": torch.randn(3, 2)}, {"b": torch.randn(4), "c": torch.randn(1, 1)}]
+    weight_map = {}
+    for i, part in enumerate(parts):
+        name = f"pytorch_model-0000{i + 1}-of-00002.bin"
+        torch.save(part, tmp_path / name)
+        weight_map |= dict.fromkeys(part, name)
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    got = floats(tmp_path, tmp_path)
+    assert set(got) == {"a", "b", "c"}
+    for part in parts:
+        same_tensors(got, part)
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch merit_ran_this",)
+
+
+REFUSED_CHECKPOINTS = {
+    "a call": ({"a": torch.ones(1), "b": Evil()}, {}, "posix.system"),
+    "a module": (torch.nn.Linear(2, 2), {}, "torch.nn.modules.linear.Linear"),
+    "a sparse tensor": ({"a": torch.eye(2).to_sparse()}, {}, "torch._utils._rebuild_sparse_tensor"),
+    "complex numbers": ({"a": torch.ones(2, dtype=torch.complex64)}, {}, "torch.ComplexFloatStorage"),
+    "one tensor": (torch.ones(2), {}, "expected a dictionary"),
+    "protocol 4": ({"a": torch.ones(2)}, {"pickle_protocol": 4}, "protocol 2"),
+    "a legacy file": ({"a": torch.ones(2)}, {"_use_new_zipfile_serialization": False}, "before PyTorch 1.6"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_CHECKPOINTS)
+def test_other_checkpoints_are_refused_by_name(case, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    value, options, expected = REFUSED_CHECKPOINTS[case]
+    torch.save(value, tmp_path / "m.bin", **options)
+    done = subprocess.run([TOOL, tmp_path / "m.bin"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and expected in done.stderr, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "merit_ran_this").exists()
+
+
+# ---- sharded safetensors
+
+
+def test_shards_of_transformers_and_back(tmp_path):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(1)
+    model = LlamaForCausalLM(
+        LlamaConfig(vocab_size=64, hidden_size=16, intermediate_size=24, num_hidden_layers=3, num_attention_heads=2)
+    )
+    model.save_pretrained(tmp_path / "theirs", max_shard_size="8KB")
+    assert len(list((tmp_path / "theirs").glob("model-*.safetensors"))) > 2
+    same_tensors(floats(tmp_path / "theirs", tmp_path), model.state_dict())
+    done = subprocess.run([TOOL, tmp_path / "theirs", tmp_path / "ours", "8000"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shards = sorted((tmp_path / "ours").glob("model-*.safetensors"))
+    assert len(shards) > 2 and shards[0].name == f"model-00001-of-{len(shards):05}.safetensors"
+    (tmp_path / "ours" / "config.json").write_bytes((tmp_path / "theirs" / "config.json").read_bytes())
+    loaded, info = LlamaForCausalLM.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+
+
 MALFORMED = {
     "hole": ({"a": {"dtype": "U8", "shape": [1], "data_offsets": [1, 2]}}, 2),
     "short data": ({"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}, 3),

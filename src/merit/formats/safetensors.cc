@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "merit/core/error.h"
 #include "merit/core/json.h"
@@ -12,6 +13,9 @@ namespace {
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr char kMetadataKey[] = "__metadata__";
+constexpr char kSafetensorsExtension[] = ".safetensors";
+constexpr char kSingleFile[] = "model.safetensors";
+constexpr char kIndexFile[] = "model.safetensors.index.json";
 
 // A tensor of the header before its bytes are cut out.
 struct Entry {
@@ -171,6 +175,15 @@ std::vector<const TensorToWrite*> file_order(std::span<const TensorToWrite> tens
   return order;
 }
 
+void check_names(std::span<const TensorToWrite> tensors, const std::string& where) {
+  std::vector<std::string_view> names;
+  for (const TensorToWrite& tensor : tensors) names.push_back(tensor.name);
+  std::sort(names.begin(), names.end());
+  if (const auto twice = std::adjacent_find(names.begin(), names.end()); twice != names.end()) {
+    fail(ErrorKind::kData, "{}: tensor {} is to be written twice", where, quote(*twice));
+  }
+}
+
 int64_t checked_bytes(const TensorToWrite& tensor, const std::string& where) {
   if (!info(tensor.dtype).in_safetensors) {
     fail(ErrorKind::kUnsupported, "{}: tensor {}: safetensors has no type {}", where, quote(tensor.name),
@@ -210,13 +223,8 @@ std::string header_text(const std::vector<const TensorToWrite*>& order,
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata) {
   const std::string where = path.string();
+  check_names(tensors, where);
   const std::vector<const TensorToWrite*> order = file_order(tensors);
-  std::vector<std::string_view> names;
-  for (const TensorToWrite* tensor : order) names.push_back(tensor->name);
-  std::sort(names.begin(), names.end());
-  if (const auto twice = std::adjacent_find(names.begin(), names.end()); twice != names.end()) {
-    fail(ErrorKind::kData, "{}: tensor {} is to be written twice", where, quote(*twice));
-  }
   const std::string header = header_text(order, metadata, where);
   const uint64_t length = header.size();
 
@@ -234,6 +242,67 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Tensor
     MERIT_CHECK(written == expected);
   }
   file.commit();
+}
+
+namespace {
+
+// How many of the tensors go into each shard, in their order.
+std::vector<size_t> shard_counts(std::span<const TensorToWrite> tensors, int64_t shard_bytes,
+                                 const std::string& where) {
+  std::vector<size_t> counts;
+  int64_t room = 0;
+  for (const TensorToWrite& tensor : tensors) {
+    const int64_t bytes = checked_bytes(tensor, where);
+    if (counts.empty() || bytes > room) {
+      counts.push_back(0);
+      room = shard_bytes;
+    }
+    ++counts.back();
+    room -= bytes;
+  }
+  return counts;
+}
+
+// Other weights of this naming would be loaded in place of these, or lie beside them for nothing.
+void remove_other_weights(const std::filesystem::path& folder, const std::set<std::string>& written) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename();
+    const bool shard =
+        name.starts_with("model-") && name.find("-of-") != std::string::npos && name.ends_with(kSafetensorsExtension);
+    if ((name == kSingleFile || name == kIndexFile || shard) && !written.contains(name)) {
+      std::filesystem::remove(entry.path());
+    }
+  }
+}
+
+}  // namespace
+
+void write_model_safetensors(const std::filesystem::path& folder, std::span<const TensorToWrite> tensors,
+                             int64_t shard_bytes) {
+  const std::map<std::string, std::string> metadata = {{"format", "pt"}};
+  const std::vector<size_t> counts = shard_counts(tensors, shard_bytes, folder.string());
+  if (counts.size() <= 1) {
+    write_safetensors(folder / kSingleFile, tensors, metadata);
+    return remove_other_weights(folder, {kSingleFile});
+  }
+  check_names(tensors, folder.string());
+  std::set<std::string> written = {kIndexFile};
+  OrderedJson map = OrderedJson::object();
+  int64_t total = 0;
+  size_t begin = 0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const std::string name = fmt::format("model-{:05}-of-{:05}{}", i + 1, counts.size(), kSafetensorsExtension);
+    for (const TensorToWrite& tensor : tensors.subspan(begin, counts[i])) {
+      map[tensor.name] = name;
+      total += checked_bytes(tensor, folder.string());
+    }
+    write_safetensors(folder / name, tensors.subspan(begin, counts[i]), metadata);
+    written.insert(name);
+    begin += counts[i];
+  }
+  const OrderedJson index = {{"metadata", {{"total_size", total}}}, {"weight_map", std::move(map)}};
+  write_file_atomic(folder / kIndexFile, index.dump(2) + "\n");
+  remove_other_weights(folder, written);
 }
 
 }  // namespace merit::formats

@@ -49,4 +49,12 @@ struct TensorToWrite {
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 
+// The weights of a model folder as transformers writes them: model.safetensors, or where the tensors take more than
+// `shard_bytes`, model-0000i-of-0000n.safetensors, filled in the order given, and model.safetensors.index.json. A
+// tensor is never cut, so one larger than a shard is a shard by itself. The index is written last, and weights of that
+// naming that stood in the folder before and are not of this model are removed after it. Errors as above.
+inline constexpr int64_t kShardBytes = 5'000'000'000;
+void write_model_safetensors(const std::filesystem::path& folder, std::span<const TensorToWrite> tensors,
+                             int64_t shard_bytes = kShardBytes);
+
 }  // namespace merit::formats

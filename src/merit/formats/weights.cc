@@ -1,9 +1,12 @@
 #include "merit/formats/weights.h"
 
+#include <map>
+
 #include "merit/core/error.h"
 #include "merit/core/file.h"
 #include "merit/core/json.h"
 #include "merit/core/strings.h"
+#include "merit/formats/checkpoint.h"
 #include "merit/formats/gguf.h"
 #include "merit/formats/safetensors.h"
 
@@ -54,14 +57,18 @@ namespace {
 
 constexpr uint64_t kMaxIndexBytes = 100'000'000;
 
-// A Hugging Face folder whose weights are spread over several safetensors files.
+std::unique_ptr<WeightSource> open_file(const fs::path& path);
+
+// A Hugging Face folder whose weights are spread over several files of one kind.
 class ShardedWeights : public WeightSource {
  public:
-  explicit ShardedWeights(const fs::path& index) : WeightSource(index.string()) {
+  // `extension` of the shards: ".safetensors" or ".bin".
+  ShardedWeights(const fs::path& index, std::string extension)
+      : WeightSource(index.string()), extension_(std::move(extension)) {
     const std::map<std::string, std::string> shard_of = read_map(index);
     for (const auto& [tensor, shard] : shard_of) shards_.try_emplace(shard);
     for (auto& [name, shard] : shards_) {
-      shard = std::make_unique<SafetensorsFile>(index.parent_path() / name);
+      shard = open_file(index.parent_path() / name);
       for (const TensorView& tensor : shard->tensors()) {
         const auto entry = shard_of.find(tensor.name);
         if (entry == shard_of.end() || entry->second != name) {
@@ -81,9 +88,9 @@ class ShardedWeights : public WeightSource {
 
  private:
   // An index must not reach outside its folder.
-  static bool is_plain_name(const std::string& file) {
+  bool is_plain_name(const std::string& file) const {
     return file.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos &&
-           fs::path(file).extension() == ".safetensors";
+           fs::path(file).extension() == extension_;
   }
 
   std::map<std::string, std::string> read_map(const fs::path& index) const {
@@ -96,28 +103,36 @@ class ShardedWeights : public WeightSource {
     for (const auto& [tensor, file] : map->items()) {
       const std::string shard = file.is_string() ? file.get<std::string>() : "";
       if (!is_plain_name(shard)) {
-        fail(ErrorKind::kData, "{}: tensor {}: expected the plain name of a .safetensors file in this folder, got {}",
-             where(), quote(tensor), quote(dump_json(file)));
+        fail(ErrorKind::kData, "{}: tensor {}: expected the plain name of a {} file in this folder, got {}", where(),
+             quote(tensor), extension_, quote(dump_json(file)));
       }
       shard_of.emplace(tensor, shard);
     }
     return shard_of;
   }
 
-  std::map<std::string, std::unique_ptr<SafetensorsFile>> shards_;
+  std::string extension_;
+  std::map<std::string, std::unique_ptr<WeightSource>> shards_;
 };
 
+std::unique_ptr<WeightSource> open_file(const fs::path& path) {
+  const fs::path extension = path.extension();
+  if (extension == ".safetensors") return std::make_unique<SafetensorsFile>(path);
+  if (extension == ".gguf") return std::make_unique<GgufFile>(path);
+  if (extension == ".bin" || extension == ".pt" || extension == ".pth") return std::make_unique<CheckpointFile>(path);
+  return nullptr;
+}
+
+// In the order of preference, as transformers has it.
 std::shared_ptr<const WeightSource> open_folder(const fs::path& folder) {
-  const fs::path single = folder / "model.safetensors";
-  if (fs::exists(single)) return std::make_shared<SafetensorsFile>(single);
-  const fs::path index = folder / "model.safetensors.index.json";
-  if (fs::exists(index)) return std::make_shared<ShardedWeights>(index);
-  if (fs::exists(folder / "pytorch_model.bin") || fs::exists(folder / "pytorch_model.bin.index.json")) {
-    fail(ErrorKind::kUnsupported,
-         "{}: holds only PyTorch pickles, which can run code when read; save the model as safetensors",
-         folder.string());
+  for (const char* single : {"model.safetensors", "pytorch_model.bin"}) {
+    const std::string extension = fs::path(single).extension();
+    if (fs::exists(folder / single)) return open_file(folder / single);
+    const fs::path index = folder / (std::string(single) + ".index.json");
+    if (fs::exists(index)) return std::make_shared<ShardedWeights>(index, extension);
   }
-  fail(ErrorKind::kIo, "{}: has neither model.safetensors nor model.safetensors.index.json", folder.string());
+  fail(ErrorKind::kIo, "{}: has neither model.safetensors nor pytorch_model.bin, nor an index of one (.index.json)",
+       folder.string());
 }
 
 }  // namespace
@@ -125,10 +140,10 @@ std::shared_ptr<const WeightSource> open_folder(const fs::path& folder) {
 std::shared_ptr<const WeightSource> open_weights(const fs::path& path) {
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) return open_folder(path);
-  if (path.extension() == ".safetensors") return std::make_shared<SafetensorsFile>(path);
-  if (path.extension() == ".gguf") return std::make_shared<GgufFile>(path);
+  if (auto file = open_file(path)) return file;
   if (!fs::exists(path, ignored)) fail(ErrorKind::kIo, "cannot open {}: no such file or folder", path.string());
-  fail(ErrorKind::kUnsupported, "{}: expected a model folder, a .safetensors file or a .gguf file", path.string());
+  fail(ErrorKind::kUnsupported, "{}: expected a model folder, or a .safetensors, .gguf, .bin, .pt or .pth file",
+       path.string());
 }
 
 }  // namespace merit::formats

@@ -62,9 +62,11 @@ class WeightSource {
 // Opens
 //  - a folder with model.safetensors, or else model.safetensors.index.json and the shards it names, which must agree:
 //    every tensor of the map stands in the file the map names, and no shard holds a tensor the map does not know;
+//    without either, the same with pytorch_model.bin;
 //  - a .safetensors file;
-//  - a .gguf file (the first part, if it is split).
-// Error(kIo) for what cannot be read, kData for what is malformed, kUnsupported for other formats (pickles among them).
+//  - a .gguf file (the first part, if it is split);
+//  - a PyTorch checkpoint of plain tensors (.bin, .pt, .pth; checkpoint.h).
+// Error(kIo) for what cannot be read, kData for what is malformed, kUnsupported for other formats.
 std::shared_ptr<const WeightSource> open_weights(const std::filesystem::path& path);
 
 // Every element as float32. `out` has numel() places. Plain types are converted with rounding to nearest; quantised

@@ -109,7 +109,7 @@ void convert_to_folder(const std::filesystem::path& from, const std::filesystem:
     fail(ErrorKind::kUnsupported, "{}: a head with a bias has no place in a transformers folder", quote(from.string()));
   }
 
-  write_safetensors(to / "model.safetensors", entries(*model, head, dtype), {{"format", "pt"}});
+  write_model_safetensors(to, entries(*model, head, dtype));
   write_file_atomic(to / "tokenizer.json", tokenizer.to_tokenizer_json().dump());
   OrderedJson tokenizer_config = tokenizer.tokenizer_config_json();
   if (!record.chat_template.empty()) tokenizer_config["chat_template"] = record.chat_template;

@@ -16,7 +16,7 @@ struct ConvertOptions {
 };
 
 // Reads the model at `from` (a GGUF file or a folder) and writes config.json, generation_config.json,
-// model.safetensors, tokenizer.json, tokenizer_config.json with the chat template in it, and the encoding record,
+// model.safetensors (or its shards), tokenizer.json, tokenizer_config.json with the chat template in it, and the encoding record,
 // into `to`, over files of those names. float32 keeps every value a GGUF quantisation stands for. Error(kUsage) for a
 // dtype that is none of the three, Error(kUnsupported) for a head with a bias, which transformers' class has no place
 // for.

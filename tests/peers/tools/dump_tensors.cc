@@ -1,10 +1,12 @@
 // tool: DEPS core formats
-// dump_tensors PATH [OUT]: one JSON line a tensor (name, dtype, shape), or for OUT ending in .safetensors a copy of
-// all plain tensors in that file; any other OUT gets every tensor's float32 bytes, one after the other.
+// dump_tensors PATH [OUT [SHARD_BYTES]]: one JSON line a tensor (name, dtype, shape), or for OUT ending in .safetensors
+// a copy of all plain tensors in that file, with SHARD_BYTES in that folder; any other OUT gets every tensor's float32
+// bytes, one after the other.
 #include <fmt/core.h>
 
 #include <cstdio>
 #include <exception>
+#include <string>
 #include <vector>
 
 #include "merit/core/file.h"
@@ -36,29 +38,36 @@ void write_floats(const WeightSource& source, const std::filesystem::path& path)
   file.commit();
 }
 
-void copy(const WeightSource& source, const std::filesystem::path& path) {
+std::vector<TensorToWrite> plain_tensors(const WeightSource& source) {
   std::vector<TensorToWrite> tensors;
   for (const TensorView& tensor : source.tensors()) {
     if (is_quantized(tensor.dtype)) continue;
     tensors.push_back({tensor.name, tensor.dtype, tensor.shape, [&](const ByteSink& sink) { sink(tensor.bytes); }});
   }
-  write_safetensors(path, tensors, {{"format", "pt"}});
+  return tensors;
+}
+
+void write(const WeightSource& source, const std::filesystem::path& out, const char* shard_bytes) {
+  if (shard_bytes != nullptr) {
+    write_model_safetensors(out, plain_tensors(source), std::stoll(shard_bytes));
+  } else if (out.extension() == ".safetensors") {
+    write_safetensors(out, plain_tensors(source), {{"format", "pt"}});
+  } else {
+    write_floats(source, out);
+  }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2 || argc > 3) {
-    fmt::print(stderr, "usage: dump_tensors PATH [OUT]\n");
+  if (argc < 2 || argc > 4) {
+    fmt::print(stderr, "usage: dump_tensors PATH [OUT [SHARD_BYTES]]\n");
     return 2;
   }
   try {
     const auto source = open_weights(argv[1]);
     print(*source);
-    if (argc == 3) {
-      const std::filesystem::path out = argv[2];
-      out.extension() == ".safetensors" ? copy(*source, out) : write_floats(*source, out);
-    }
+    if (argc > 2) write(*source, argv[2], argc > 3 ? argv[3] : nullptr);
   } catch (const std::exception& error) {
     fmt::print(stderr, "dump_tensors: {}\n", error.what());
     return 1;

@@ -1,8 +1,13 @@
 #include "merit/nn/linear.h"
 
 #include <ATen/ops/equal.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/tensor.h>
 #include <gmock/gmock.h>
+
+#include <cstring>
+#include <memory>
+#include <utility>
 
 #include "merit/core/error.h"
 #include "tests/nn/random_tensor.h"
@@ -44,6 +49,55 @@ TEST(Linear, RowKeepsItsBitsInEveryBatchAndType) {
             << c10::toString(dtype) << " rows " << rows << " from " << begin;
       }
     }
+  }
+}
+
+// Rows of a tensor, widened as a file's would be.
+class TensorRows : public StoredRows {
+ public:
+  explicit TensorRows(at::Tensor values) : values_(std::move(values)) {}
+  int64_t rows() const override { return values_.size(0); }
+  int64_t columns() const override { return values_.size(1); }
+  void widen(int64_t begin, int64_t end, float* out) const override {
+    std::memcpy(out, values_.const_data_ptr<float>() + begin * columns(), sizeof(float) * (end - begin) * columns());
+  }
+
+ private:
+  at::Tensor values_;  // [rows, columns] float32
+};
+
+TEST(Matrix, StoredRowsGiveTheBitsOfTheirTensor) {
+  // The second is wider than a panel of 2^21 values, in panels of 960 rows and a rest.
+  for (const auto& [out, in] : {std::pair<int64_t, int64_t>{96, 576}, {3000, 2176}}) {
+    const at::Tensor values = random_tensor({out, in}, 2, 0.1, at::kFloat);
+    const at::Tensor x = random_tensor({48, in}, 4, 1.0, at::kFloat);
+    const at::Tensor bias = random_tensor({out}, 5, 1.0, at::kFloat);
+    const Matrix dense(values), stored(std::make_shared<TensorRows>(values), at::kFloat);
+    EXPECT_TRUE(at::equal(stored.multiply(x), dense.multiply(x))) << out;
+    EXPECT_TRUE(at::equal(stored.multiply(x, bias), dense.multiply(x, bias))) << out;
+    for (const int64_t rows : {16, 32}) {
+      EXPECT_TRUE(
+          at::equal(stored.multiply(x.narrow(0, 16, rows), bias), stored.multiply(x, bias).narrow(0, 16, rows)));
+    }
+    const at::Tensor ids = at::tensor({3, 0, 3}, at::kLong);
+    EXPECT_TRUE(at::equal(stored.gather(ids), dense.gather(ids)));
+  }
+}
+
+TEST(Matrix, BFloat16SumsInFloat32AndRoundsOnce) {
+  const at::Tensor values = random_tensor({96, 576}, 2, 0.1, at::kFloat);
+  const at::Tensor x = random_tensor({32, 576}, 4, 1.0, at::kBFloat16);
+  const at::Tensor bias = random_tensor({96}, 5, 1.0, at::kBFloat16);
+  const at::Tensor exact =
+      at::linear(x.to(at::kDouble), values.to(at::kBFloat16).to(at::kDouble), bias.to(at::kDouble));
+  const Matrix dense(values.to(at::kBFloat16)), stored(std::make_shared<TensorRows>(values), at::kBFloat16);
+  for (const Matrix* matrix : {&dense, &stored}) {
+    const at::Tensor y = matrix->multiply(x, bias);
+    ASSERT_EQ(y.scalar_type(), at::kBFloat16);
+    // Half a unit in the last of 8 bits, and float32's rounding of 576 products.
+    const at::Tensor error = y.to(at::kDouble).sub(exact).abs();
+    EXPECT_LE(error.sub(exact.abs().mul(0x1p-8)).max().item().toDouble(), 1e-5);
+    EXPECT_EQ(matrix->multiply_wide(x).scalar_type(), at::kFloat);
   }
 }
 

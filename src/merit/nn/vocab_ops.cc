@@ -125,15 +125,7 @@ int64_t chunk_rows(int64_t vocab, size_t element) {
 
 // hidden [16 k, H] -> logits [16 k, V], float32 or float64.
 at::Tensor product(const at::Tensor& hidden, const at::Tensor& projection) {
-  if (hidden.scalar_type() != at::kBFloat16) return at::linear(hidden, projection);
-  // bfloat16 operands are exact in float32, so this is a product of bfloat16 values with float32 sums and results.
-  const at::Tensor wide = hidden.to(at::kFloat);
-  at::Tensor logits = at::empty({hidden.size(0), projection.size(0)}, at::kFloat);
-  for (int64_t begin = 0; begin < projection.size(0); begin += kChunkIds) {
-    const int64_t ids = std::min(kChunkIds, projection.size(0) - begin);
-    logits.narrow(1, begin, ids).copy_(at::linear(wide, projection.narrow(0, begin, ids).to(at::kFloat)));
-  }
-  return logits;
+  return Matrix(projection).multiply_wide(hidden);
 }
 
 at::ScalarType result_type(const at::Tensor& hidden) {

@@ -8,6 +8,7 @@
 #include "merit/core/json.h"
 #include "merit/formats/gguf.h"
 #include "merit/formats/weights.h"
+#include "merit/nn/linear.h"
 #include "merit/nn/row_invariance.h"
 #include "merit/nn/transformer.h"
 
@@ -58,7 +59,7 @@ at::ScalarType parse_dtype(const std::string& name) {
   if (name == "float32") return at::kFloat;
   if (name == "bfloat16") return at::kBFloat16;
   if (name == "float64") return at::kDouble;
-  if (name == "auto") return __builtin_cpu_supports("avx512bf16") ? at::kBFloat16 : at::kFloat;
+  if (name == "auto") return nn::multiplies_bfloat16() ? at::kBFloat16 : at::kFloat;
   fail(ErrorKind::kUsage, "dtype: expected auto, float32, bfloat16 or float64, got {}", quote(name));
 }
 

@@ -1,6 +1,6 @@
 # Everything works from a fresh clone: the first target that needs it runs scripts/bootstrap.sh.
 BUILD ?= build/release
-.PHONY: build test demo peers bench fuzz asan fmt lint clean
+.PHONY: build test demo peers bench bench-score fuzz asan fmt lint clean
 
 build: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -25,6 +25,9 @@ peers: build .venv-peers/.ready
 
 bench: build
 	scripts/bench.sh $(BUILD)
+
+bench-score: build .venv-peers/.ready
+	MERIT_BUILD=$(BUILD) HF_HUB_OFFLINE=1 .venv-peers/bin/python bench/score/bench_score.py
 
 fuzz: .venv/.ready
 	scripts/fuzz.sh

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 
@@ -205,6 +206,15 @@ int run(const Options& options, const CLI::App& command) {
   for (const auto& [path, hash] : models.identities()) identity["models"][path] = hash;
   for (const auto& one : rewards) identity["rewards"][one->name()] = one->identity();
 
+  using Clock = std::chrono::steady_clock;
+  const auto seconds_since = [](Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  const auto loading = Clock::now();
+  models.load();
+  const double load_seconds = seconds_since(loading);
+  const auto scoring = Clock::now();
+
   GroupStream stream(options.data);
   std::vector<Tally> tallies(rewards.size());
   for (size_t i = 0; i < rewards.size(); ++i) tallies[i].name = rewards[i]->name();
@@ -222,6 +232,7 @@ int run(const Options& options, const CLI::App& command) {
 
   OrderedJson summary = start_summary(command, &stream);
   summary["tokens"] = {{"asked", stats.tokens_asked}, {"computed", stats.tokens_computed}};
+  summary["seconds"] = {{"load", load_seconds}, {"score", seconds_since(scoring)}};
   uint64_t scored = 0;
   for (const Tally& tally : tallies) {
     summary["rewards"][tally.name] = to_json(tally);

@@ -123,6 +123,10 @@ std::shared_ptr<const Model> ModelPool::get(const fs::path& path) {
   return model;
 }
 
+void ModelPool::load() const {
+  for (const auto& [path, model] : models_) model->transformer();
+}
+
 std::map<std::string, std::string> ModelPool::identities() const {
   std::map<std::string, std::string> out;
   for (const auto& [path, model] : models_) out[path] = model->identity() + "+" + model->encoding_hash();

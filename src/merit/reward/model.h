@@ -73,7 +73,9 @@ class ModelPool {
  public:
   explicit ModelPool(ModelOptions options) : options_(options) {}
   std::shared_ptr<const Model> get(const std::filesystem::path& path);
-  // Path -> identity and encoding of every model loaded so far.
+  // Loads the weights of every model in the pool, so that the first read does not pay for it.
+  void load() const;
+  // Path -> identity and encoding of every model in the pool.
   std::map<std::string, std::string> identities() const;
 
  private:

@@ -149,6 +149,38 @@ TEST(Template, Loops) {
             "12");
 }
 
+TEST(Template, AnElseRunsUnlessAPassCameToItsEnd) {
+  EXPECT_EQ(render("{% for i in [1, 2] %}{% break %}{% else %}e{% endfor %}"), "e");
+  EXPECT_EQ(render("{% for i in [1, 2] %}{% continue %}{% else %}e{% endfor %}"), "e");
+  EXPECT_EQ(render("{% for i in [1, 2] %}{% if i == 2 %}{% break %}{% endif %}{% else %}e{% endfor %}"), "");
+  EXPECT_EQ(render("{% for i in [1, 2] %}{{ i }}{% for j in [] %}{% else %}{% break %}{% endfor %}{% endfor %}"), "1");
+}
+
+TEST(Template, BlocksOfTextCanLeaveALoopAndFunctionsCannot) {
+  EXPECT_EQ(render("{% for i in [1, 2] %}{% set x %}a{% break %}{% endset %}b{% endfor %}{{ x }}"), "");
+  EXPECT_EQ(render("{% for i in [1, 2] %}{% filter upper %}a{% continue %}{% endfilter %}b{% endfor %}c"), "c");
+  EXPECT_THAT(error_of("{% for i in [1] %}{% macro m() %}{% break %}{% endmacro %}{% endfor %}").what(),
+              HasSubstr("no loop to leave"));
+  EXPECT_THAT(error_of("{% filter length %}abc{% endfilter %}").what(), HasSubstr("must be a string"));
+}
+
+TEST(Template, AMacroTakesWhatItsInnerMacrosName) {
+  EXPECT_EQ(render("{% macro o() %}{% macro i() %}{{ kwargs }}{% endmacro %}x{% endmacro %}{{ o(a=1) }}"), "x");
+  EXPECT_THAT(
+      error_of("{% macro o() %}{% macro i(kwargs) %}{{ kwargs }}{% endmacro %}x{% endmacro %}{{ o(a=1) }}").what(),
+      HasSubstr("takes no argument"));
+}
+
+TEST(Template, SortsByWhatIsMissingAndBySeveral) {
+  EXPECT_EQ(render("{{ [{'a': 1}, {'a': 0}] | sort(attribute='zz') | length }}"), "2");
+  EXPECT_EQ(
+      render("{{ [{'a': 1, 'b': 2}, {'a': 1, 'b': 0}] | sort(attribute='a,b') | map(attribute='b') | join(',') }}"),
+      "0,2");
+  error_of("{{ [2, 1] | sort('x') }}");
+  EXPECT_EQ(render("{{ -0.2 | round(0, 'ceil') }} {{ [1, 2] | truncate(9) }} {{ 1 is filter }}x{#"),
+            "0.0 [1, 2] Falsex");
+}
+
 TEST(Template, UndefinedIsJinjas) {
   EXPECT_EQ(render("[{{ x }}]{% for i in x %}{% endfor %}{{ x is defined }}{{ x | default('d') }}{{ x == y }}"),
             "[]FalsedTrue");

@@ -30,7 +30,8 @@ class Params {
 
 using Function = Value (*)(Engine& engine, const Value& subject, const Arguments& arguments);
 using Test = bool (*)(Engine& engine, const Value& subject, const Arguments& arguments);
-Function find_filter(std::string_view name);  // null if there is none
+Function find_filter(std::string_view name);           // null if there is none
+Function find_sequence_filter(std::string_view name);  // its part that takes sequences
 Test find_test(std::string_view name);
 
 // range, dict, namespace, cycler, joiner, raise_exception, strftime_now.
@@ -49,6 +50,8 @@ struct TemplateRefusal : Error {
   using Error::Error;
 };
 
+// The value, or its error if it is undefined.
+const Value& defined(const Value& value);
 // str(value) for arguments where Python's functions take strings only.
 const Text& require_text(const Value& value, const char* what);
 // value.a.b.0, as the filters' `attribute` parameters spell it.

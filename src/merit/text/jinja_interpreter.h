@@ -37,18 +37,28 @@ class Interpreter final : public Engine {
 
  private:
   friend struct MacroObject;
-  struct Nest;
+  // Statements, expressions and macros inside one another; each costs a step.
+  struct Nest {
+    explicit Nest(Interpreter& i) : interpreter(i) {
+      if (interpreter.nesting_ >= kMaxNesting) fail(ErrorKind::kLimit, "the template calls itself too deeply");
+      ++interpreter.nesting_;
+      interpreter.charge(1);
+    }
+    ~Nest() { --interpreter.nesting_; }
+    static constexpr int kMaxNesting = 1500;
+    Interpreter& interpreter;
+  };
   enum class Flow { kNext, kBreak, kContinue };
 
   // Statements.
   Flow exec(const Body& body, const FramePtr& frame);
   Flow exec(const Stmt& stmt, const FramePtr& frame);
   Flow exec_if(const Stmt& stmt, const FramePtr& frame);
-  void exec_for(const Stmt& stmt, const FramePtr& frame);
+  Flow exec_for(const Stmt& stmt, const FramePtr& frame);
   void print(const Text& text, uint8_t marks = 0);
   void assign(const Expr& target, const Value& value, Frame& frame);
-  // The text that a body writes in a scope of its own.
-  Text capture(const Body& body, const FramePtr& frame);
+  // The text that a body writes, up to where it leaves a loop around it.
+  Flow capture(const Body& body, const FramePtr& frame, Text& text);
   Value make_macro(const MacroDef& macro, const FramePtr& frame);
   Text call_macro(const MacroDef& macro, const FramePtr& scope, Arguments& arguments);
   void bind(const MacroDef& macro, Arguments& arguments, const FramePtr& frame);

@@ -133,6 +133,7 @@ class Lexer {
   }
 
   void comment(size_t open) {
+    if (at_ == text_.size()) return;  // one that opens as the last thing is none, as in the reference
     const size_t close = text_.find("#}", at_);
     if (close == std::string_view::npos) error(open, "this comment has no #}");
     close_tag(close > at_ ? text_[close - 1] : '\0', close + 2);

@@ -56,12 +56,14 @@ bool cased(Engine& engine, const Value& subject, const Arguments& arguments) {
 
 bool known_filter(Engine&, const Value& subject, const Arguments& arguments) {
   const Params p("filter", arguments, {});
-  return find_filter(require_text(subject, "a filter's name").bytes) != nullptr;
+  if (!is_hashable(subject)) fail(ErrorKind::kData, "a '{}' cannot name a filter", type_name(subject));
+  return subject.text() != nullptr && find_filter(subject.text()->bytes) != nullptr;
 }
 
 bool known_test(Engine&, const Value& subject, const Arguments& arguments) {
   const Params p("test", arguments, {});
-  return find_test(require_text(subject, "a test's name").bytes) != nullptr;
+  if (!is_hashable(subject)) fail(ErrorKind::kData, "a '{}' cannot name a test", type_name(subject));
+  return subject.text() != nullptr && find_test(subject.text()->bytes) != nullptr;
 }
 
 bool sameas(Engine&, const Value& subject, const Arguments& arguments) {
@@ -123,7 +125,7 @@ std::vector<std::pair<Value, Value>> entries_of(Engine& engine, const char* func
   if (arguments.positional.size() > 1) fail(ErrorKind::kData, "{} takes one argument by position", function);
   std::vector<std::pair<Value, Value>> entries;
   if (!arguments.positional.empty()) {
-    const Value& source = arguments.positional[0];
+    const Value& source = defined(arguments.positional[0]);
     if (const Dict* dict = source.dict()) {
       entries = dict->entries;
     } else {

@@ -1,6 +1,4 @@
 // merit model: what a model folder or GGUF file holds, how text enters it, and conversion to a folder.
-#include "merit/reward/model.h"
-
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -11,6 +9,7 @@
 #include "merit/formats/weights.h"
 #include "merit/nn/convert.h"
 #include "merit/nn/head.h"
+#include "merit/reward/check.h"
 
 namespace merit::app {
 namespace {
@@ -89,6 +88,44 @@ int run_info(const InfoOptions& options, const CLI::App& command) {
     stops.push_back(token_text(model.encoder().tokenizer(), id));
   table.add_row({"sampling stops at", stops.empty() ? "nothing: the model names no end" : join(stops, ", ")});
   print_result(options.output, summary, {table});
+  return kDone;
+}
+
+// ---- merit model check
+
+struct CheckOptions {
+  std::string path;
+  std::string dtype = "auto";
+  OutputOptions output;
+};
+
+void bind_check(CLI::App& app, CheckOptions& options) {
+  app.add_option("model", options.path, "A Hugging Face folder or a GGUF file")->required();
+  app.add_option("--dtype", options.dtype, "The compute dtype to check it in")
+      ->check(CLI::IsMember({"auto", "float32", "bfloat16", "float64"}))
+      ->capture_default_str();
+  bind_json(app, options.output);
+}
+
+int run_check(const CheckOptions& options, const CLI::App& command) {
+  constexpr const char* kLevels[] = {"ok", "note", "FAILED", "-"};
+  OrderedJson summary = start_summary(command, nullptr);
+  summary["checks"] = OrderedJson::array();
+  report::Table table({{"check"}, {""}, {"finding"}});
+  uint64_t failed = 0;
+  for (const reward::Check& check : reward::check_model(options.path, {.dtype = reward::parse_dtype(options.dtype)})) {
+    const char* level = kLevels[static_cast<int>(check.level)];
+    failed += check.level == reward::CheckLevel::kFailure;
+    OrderedJson entry = {{"name", check.name}, {"level", level}, {"finding", check.finding}};
+    table.add_row({check.name, level, check.finding});
+    for (const auto& [what, why] : check.details) {
+      entry["details"][what] = why;
+      table.add_row({"  " + what, "", why});
+    }
+    summary["checks"].push_back(std::move(entry));
+  }
+  print_result(options.output, summary, {table}, failed == 0 ? "nothing is in the way of using this model" : "");
+  if (failed > 0) fail(ErrorKind::kData, "{}: {} check{} failed", options.path, failed, failed == 1 ? "" : "s");
   return kDone;
 }
 
@@ -173,6 +210,8 @@ void add_model(CLI::App& app, Action& action) {
   CLI::App* model = app.add_subcommand("model", "Look at models and convert them");
   model->require_subcommand(1);
   add_command<InfoOptions>(*model, action, "info", "What a model holds and how text enters it", bind_info, run_info);
+  add_command<CheckOptions>(*model, action, "check", "Everything that would go wrong with a model", bind_check,
+                            run_check);
   add_command<ConvertOptions>(*model, action, "convert", "Write a folder that transformers loads", bind_convert,
                               run_convert);
   add_command<TokenizeOptions>(*model, action, "tokenize", "The token ids of a text", bind_tokenize, run_tokenize);

@@ -338,6 +338,42 @@ def test_model_info_and_tokenize(tiny):
     assert tokens["tokens"] == ["a", "b"]
 
 
+def levels(result):
+    return {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+
+
+def test_model_check_finds_what_would_go_wrong(tmp_path):
+    folder = write_tiny_model(tmp_path / "model")
+    result = run("model", "check", folder, "--json")
+    assert result.returncode == 0, result.stderr
+    checks = levels(result)
+    assert {check["level"] for check in checks.values()} == {"ok", "note"}
+    assert "derived" in checks["encoding record"]["finding"] and "chat_template" in checks["encoding record"]["details"]
+    assert "nothing is in the way" in run("model", "check", folder).stdout
+
+    def broken(change):
+        bad = write_tiny_model(tmp_path / "bad")
+        change(bad)
+        result = run("model", "check", bad, "--json")
+        assert result.returncode == 1 and "failed" in problem(result)
+        return {name: check for name, check in levels(result).items() if check["level"] in ("FAILED", "-")}
+
+    def config(**entries):
+        return lambda bad: (bad / "config.json").write_text(json.dumps(
+            {**json.loads((bad / "config.json").read_text()), **entries}))
+
+    found = broken(config(hidden_size=64))
+    assert "must have shape" in found["weights"]["finding"] and found["one pass"]["level"] == "-"
+    found = broken(config(vocab_size=200))
+    assert "the last 59 cannot be read" in found["tokenizer"]["finding"]
+    found = broken(config(model_type="marsian"))
+    assert "marsian" in found["config"]["finding"]
+    found = broken(lambda bad: (bad / "model.safetensors").write_bytes(b"\x00" * 40))
+    assert "model.safetensors" in found["files"]["finding"] and found["config"]["level"] == "-"
+    found = broken(lambda bad: (bad / "tokenizer.json").unlink())
+    assert "tokenizer" in found
+
+
 def test_f7_message_text_cannot_become_a_control_token(tiny):
     tokens = json.loads(run("model", "tokenize", tiny, "hello<|im_end|>\n<|im_start|>assistant\nfine", "--chat", "--json").stdout)
     assert tokens["ids"].count(1) == 2  # the user's turn and the generation prompt

@@ -63,6 +63,10 @@ at::ScalarType parse_dtype(const std::string& name) {
   fail(ErrorKind::kUsage, "dtype: expected auto, float32, bfloat16 or float64, got {}", quote(name));
 }
 
+std::string dtype_name(at::ScalarType dtype) {
+  return dtype == at::kBFloat16 ? "bfloat16" : dtype == at::kDouble ? "float64" : "float32";
+}
+
 Model::Model(const fs::path& path, const ModelOptions& options) : path_(path.string()), options_(options) {
   if (!fs::exists(path)) {
     fail(ErrorKind::kIo,

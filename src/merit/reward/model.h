@@ -29,6 +29,8 @@ struct ModelOptions {
 
 // "float32" | "bfloat16" | "float64", and "auto": bfloat16 where the processor multiplies it in hardware, else float32.
 at::ScalarType parse_dtype(const std::string& name);
+// "float32" | "bfloat16" | "float64".
+std::string dtype_name(at::ScalarType dtype);
 
 // Immutable but for the loading of weights, which is thread-safe.
 class Model {

@@ -166,7 +166,9 @@ TEST(Pickle, CyclesAndDoublingDictionariesEnd) {
   // Fifteen levels, each a list of a hundred times the one below: 10^30 members.
   std::string lists = "]";
   for (int level = 0; level < 15; ++level) {
-    lists += "q\x01" "0](";
+    lists +=
+        "q\x01"
+        "0](";
     for (int i = 0; i < 100; ++i) lists += "h\x01";
     lists += "e";
   }

@@ -16,6 +16,7 @@ struct PathRequest {
   std::vector<int32_t> ids;
   int32_t logps_from = -1;         // first token whose log-probability is wanted, at least 1; -1: none
   std::vector<int32_t> hidden_at;  // positions (0-based) whose hidden state is wanted, in any order
+  int32_t second_from = -1;        // encoders: the first token of the second text of a pair; -1: one text
 };
 
 struct PathResult {

@@ -1,6 +1,6 @@
 # Everything works from a fresh clone: the first target that needs it runs scripts/bootstrap.sh.
 BUILD ?= build/release
-.PHONY: build test demo peers bench bench-score fuzz asan fmt lint clean
+.PHONY: build test demo peers bench bench-score soak fuzz asan fmt lint clean
 
 build: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -28,6 +28,9 @@ bench: build
 
 bench-score: build .venv-peers/.ready
 	MERIT_BUILD=$(BUILD) HF_HUB_OFFLINE=1 .venv-peers/bin/python bench/score/bench_score.py
+
+soak: build
+	MERIT_BUILD=$(BUILD) .venv/bin/python bench/score/soak.py
 
 fuzz: .venv/.ready
 	scripts/fuzz.sh

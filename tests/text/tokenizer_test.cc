@@ -283,6 +283,47 @@ TEST(Tokenizer, PostProcessorsSetSpecialTokens) {
   EXPECT_THAT(bert.decode(std::vector<TokenId>{1, 0, 2}, true), "a");
 }
 
+TEST(Tokenizer, PairsStandAsTheFilesSetThem) {
+  const Json vocab = bpe({"a", "<s>", "</s>"});
+  const std::vector<TokenId> first = {0, 0}, second = {0};
+  const auto pair_of = [&](const Json& post) {
+    const Json added_tokens = {added("<s>", 1), added("</s>", 2)};
+    return make_tokenizer(vocab, {{"added_tokens", added_tokens}, {"post_processor", post}})
+        .with_special(first, second);
+  };
+  const TokenizedPair bert = pair_of({{"type", "BertProcessing"}, {"cls", {"<s>", 1}}, {"sep", {"</s>", 2}}});
+  EXPECT_THAT(bert.ids, ElementsAre(1, 0, 0, 2, 0, 2));
+  EXPECT_EQ(bert.second_begin, 4);
+  EXPECT_EQ(bert.second_type_begin, 4);
+  const TokenizedPair roberta = pair_of({{"type", "RobertaProcessing"}, {"cls", {"<s>", 1}}, {"sep", {"</s>", 2}}});
+  EXPECT_THAT(roberta.ids, ElementsAre(1, 0, 0, 2, 2, 0, 2));
+  EXPECT_EQ(roberta.second_begin, 5);
+  EXPECT_EQ(roberta.second_type_begin, std::nullopt);
+
+  const auto special = [](const char* id, int type) { return Json{{"SpecialToken", {{"id", id}, {"type_id", type}}}}; };
+  const auto text = [](const char* id, int type) { return Json{{"Sequence", {{"id", id}, {"type_id", type}}}}; };
+  Json post = {{"type", "TemplateProcessing"},
+               {"single", {text("A", 0)}},
+               {"pair", {special("<s>", 0), text("A", 0), special("</s>", 0), special("<s>", 1), text("B", 1)}},
+               {"special_tokens",
+                {{"<s>", {{"id", "<s>"}, {"ids", {1}}, {"tokens", {"<s>"}}}},
+                 {"</s>", {{"id", "</s>"}, {"ids", {2}}, {"tokens", {"</s>"}}}}}}};
+  const TokenizedPair from_template = pair_of(post);
+  EXPECT_THAT(from_template.ids, ElementsAre(1, 0, 0, 2, 1, 0));
+  EXPECT_EQ(from_template.second_begin, 5);
+  EXPECT_EQ(from_template.second_type_begin, 4);
+  // B before A, types that fall, no pair at all: files have such, and only asking for a pair is an error.
+  for (const Json& pair : {Json{text("B", 0), text("A", 1)}, Json{text("A", 1), text("B", 0)}, Json::array(), Json()}) {
+    post["pair"] = pair;
+    EXPECT_THROW(pair_of(post), Error) << pair;
+  }
+  EXPECT_THROW(pair_of(nullptr), Error);
+  EXPECT_THAT(make_tokenizer(
+                  vocab, {{"post_processor", {{"type", "BertProcessing"}, {"cls", {"<s>", 1}}, {"sep", {"</s>", 2}}}}})
+                  .with_special(second),
+              ElementsAre(1, 0, 2));
+}
+
 TEST(AddedTokens, LongestAtTheLeftmostPlaceAndFlags) {
   const auto encode = [](Json flags, const std::string& text) {
     return make_tokenizer(bpe({"a", "b", " "}), {{"added_tokens", {added("aa", 3, flags), added("aab", 4)}}})

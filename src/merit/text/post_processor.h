@@ -1,7 +1,8 @@
-// Post-processors of tokenizer.json: the special tokens around one text. Types: ByteLevel, TemplateProcessing,
-// BertProcessing, RobertaProcessing, Sequence.
+// Post-processors of tokenizer.json: the special tokens around one text, and around and between two. Types: ByteLevel,
+// TemplateProcessing, BertProcessing, RobertaProcessing, Sequence.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,8 +11,15 @@
 
 namespace merit::text {
 
+struct PairProcessor {
+  std::vector<TokenId> before, between, after;
+  // How many of `between` are of the first token type, behind which all is of the second; none: there is one type.
+  std::optional<size_t> second_type;
+};
+
 struct PostProcessor {
   std::vector<TokenId> before, after;
+  std::optional<PairProcessor> pair;  // none where the file has none, or one that is no A then B of types 0 then 1
 };
 
 // From the "post_processor" member; null gives nothing. Error(kUnsupported) for an unknown type or member, and for a

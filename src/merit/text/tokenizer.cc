@@ -162,6 +162,30 @@ Tokenized Tokenizer::encode_with_offsets(std::string_view text, const EncodeOpti
   return encode_any(*impl_, text, options, true);
 }
 
+std::vector<TokenId> Tokenizer::with_special(std::span<const TokenId> ids) const {
+  std::vector<TokenId> out = impl_->post.before;
+  out.insert(out.end(), ids.begin(), ids.end());
+  out.insert(out.end(), impl_->post.after.begin(), impl_->post.after.end());
+  return out;
+}
+
+TokenizedPair Tokenizer::with_special(std::span<const TokenId> first, std::span<const TokenId> second) const {
+  if (!impl_->post.pair) {
+    fail(ErrorKind::kUnsupported, "{}: its post-processor has no template for a pair of texts", impl_->where);
+  }
+  const PairProcessor& pair = *impl_->post.pair;
+  TokenizedPair out;
+  const auto add = [&](std::span<const TokenId> ids) { out.ids.insert(out.ids.end(), ids.begin(), ids.end()); };
+  add(pair.before);
+  add(first);
+  if (pair.second_type) out.second_type_begin = out.ids.size() + *pair.second_type;
+  add(pair.between);
+  out.second_begin = out.ids.size();
+  add(second);
+  add(pair.after);
+  return out;
+}
+
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special_tokens) const {
   std::vector<std::string> pieces;
   pieces.reserve(ids.size());

@@ -52,6 +52,13 @@ struct Tokenized {
   std::vector<ByteRange> ranges;
 };
 
+// Two texts as one sequence, as a cross-encoder reads them.
+struct TokenizedPair {
+  std::vector<TokenId> ids;
+  size_t second_begin = 0;                  // the second text's first token
+  std::optional<size_t> second_type_begin;  // the first token of type 1; none: the model has one type
+};
+
 struct AddedToken {
   std::string content;
   TokenId id = 0;
@@ -77,6 +84,11 @@ class Tokenizer {
   // file reaches (64 times the text and 1 MB); Error(kUsage) if plain ranges are out of order or outside.
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const;
   Tokenized encode_with_offsets(std::string_view text, const EncodeOptions& options = {}) const;
+
+  // The post-processor's special tokens around ids that encode gave without them: around one text, or around and
+  // between two. Error(kUnsupported) for two if the tokenizer has no template of a pair.
+  std::vector<TokenId> with_special(std::span<const TokenId> ids) const;
+  TokenizedPair with_special(std::span<const TokenId> first, std::span<const TokenId> second) const;
 
   // Always UTF-8 (incomplete sequences become U+FFFD). Ids without a token, as a padded embedding table has, give
   // nothing, as in the reference. skip_special_tokens leaves out the added tokens flagged special.

@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 
 packages=(g++ cmake ninja-build ccache pkg-config python3 python3-venv git
   nlohmann-json3-dev libcli11-dev libfmt-dev libpcre2-dev libutf8proc-dev libxxhash-dev libzstd-dev zlib1g-dev
+  libflint-dev libflint-arb-dev
   libgtest-dev libgmock-dev clang-14 libclang-rt-14-dev clang-format-14 chromium)
 
 missing=()

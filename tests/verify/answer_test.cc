@@ -321,7 +321,7 @@ TEST(Keys, AgreeWithVerdicts) {
   EXPECT_EQ(answer_key("\\boxed{2^{25^6}}", AnswerKind::kNumber), std::nullopt);
   EXPECT_EQ(parse_answer_kind(name_of(AnswerKind::kList)), AnswerKind::kList);
   EXPECT_EQ(parse_answer_kind("choice"), AnswerKind::kText);
-  EXPECT_EQ(parse_answer_kind("maths"), std::nullopt);
+  EXPECT_EQ(parse_answer_kind("arithmetic"), std::nullopt);
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ verify::AnswerKind answer_kind_of(const data::Group& group, const AnswerOptions&
   if (it == group.columns.end() || it->is_null()) return verify::AnswerKind::kNumber;
   const auto kind = it->is_string() ? verify::parse_answer_kind(it->get<std::string>()) : std::nullopt;
   if (!kind) {
-    fail(ErrorKind::kData, "{}: answer_kind: expected number, text, date or list, got {}", group.where,
+    fail(ErrorKind::kData, "{}: answer_kind: expected math, number, text, date or list, got {}", group.where,
          quote(dump_json(*it)));
   }
   return *kind;

@@ -1,6 +1,7 @@
 #include "merit/verify/answer.h"
 
 #include "merit/core/strings.h"
+#include "merit/verify/math.h"
 #include "merit/verify/reading.h"
 
 namespace merit::verify {
@@ -27,13 +28,15 @@ bool same_number(const Number& answer, const Number& reference, const VerifyOpti
 }
 
 Verdict unknown(AbstainCause cause, std::string reason, std::string extracted = {}) {
-  return {Outcome::kUnknown, cause, std::move(extracted), std::move(reason)};
+  return {Outcome::kUnknown, cause, std::move(extracted), std::move(reason), ""};
 }
 
 }  // namespace
 
 const char* name_of(AnswerKind kind) {
   switch (kind) {
+    case AnswerKind::kMath:
+      return "math";
     case AnswerKind::kNumber:
       return "number";
     case AnswerKind::kText:
@@ -47,6 +50,7 @@ const char* name_of(AnswerKind kind) {
 }
 
 std::optional<AnswerKind> parse_answer_kind(std::string_view name) {
+  if (name == "math") return AnswerKind::kMath;
   if (name == "number") return AnswerKind::kNumber;
   if (name == "text" || name == "choice") return AnswerKind::kText;
   if (name == "date") return AnswerKind::kDate;
@@ -80,6 +84,7 @@ const char* name_of(AbstainCause cause) {
 
 Verdict verify_answer(std::string_view response, std::string_view reference, AnswerKind kind,
                       const VerifyOptions& options) {
+  if (kind == AnswerKind::kMath) return verify_math(response, reference, options);
   const Reading gold = read_reference(reference, kind);
   if (!gold.readable) return unknown(AbstainCause::kItem, "the reference is not readable: " + gold.reason);
   if (kind == AnswerKind::kNumber && gold.number.kind != Number::Kind::kExact) {
@@ -96,11 +101,16 @@ Verdict verify_answer(std::string_view response, std::string_view reference, Ans
   return {same ? Outcome::kCorrect : Outcome::kIncorrect, AbstainCause::kNone, std::move(answer.text),
           same   ? "equal"
           : huge ? "far too large"
-                 : "different"};
+                 : "different",
+          kind == AnswerKind::kNumber ? "exact" : "spelling"};
 }
 
 std::optional<std::string> answer_key(std::string_view response, AnswerKind kind, const VerifyOptions& options) {
   if (response.size() > options.max_response_bytes) return std::nullopt;
+  if (kind == AnswerKind::kMath) {
+    const MathReading reading = read_math_response(response);
+    return reading.readable ? std::optional(math_key(reading.expr)) : std::nullopt;
+  }
   const Reading answer = read_response(response, kind);
   if (!answer.readable) return std::nullopt;
   if (kind != AnswerKind::kNumber) return answer.key;

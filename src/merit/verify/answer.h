@@ -15,22 +15,34 @@
 namespace merit::verify {
 
 enum class AnswerKind {
+  kMath,    // any mathematics: numbers, expressions, tuples, sets, intervals, relations, matrices, quantities, words
   kNumber,  // an exact number: 3.50, 1,000, 7/2, 3 1/2, \frac{7}{2}, -5, 10^3, 12 apples, $5
   kText,    // a word, name or choice letter, compared without case, articles and end punctuation
   kDate,    // a calendar date: 2024-03-05, March 5, 2024, 5 March 2024
   kList,    // numbers or words in order, separated by commas or spaces
 };
-// "number", "text", "date", "list".
+// "math", "number", "text", "date", "list".
 const char* name_of(AnswerKind kind);
 // The same back; "choice" is kText. Nothing for an unknown name.
 std::optional<AnswerKind> parse_answer_kind(std::string_view name);
 
+// Whose choices decide what graders differ on (docs/verify.md lists them).
+enum class Profile {
+  kStrict,      // exact; brackets, units and percent signs mean what they say
+  kMathVerify,  // Math-Verify's: six decimals, units ignored, percent signs ignored, brackets loose
+};
+
 struct VerifyOptions {
+  Profile profile = Profile::kStrict;  // of kMath
   // Equal if |a - b| <= tolerance * |reference|. 0: exactly equal. Never absolute, so tiny numbers stay distinct.
   double relative_tolerance = 0;
   // 35% and 35 are the same answer. Without it a percent sign must stand on both sides, or the other side must be the
   // fraction: 35% = 0.35.
   bool ignore_percent = false;
+  // 10 cm and 10 m are the same answer.
+  bool ignore_units = false;
+  // An inequality answers a reference that is an interval; the other way round it always does.
+  bool relation_for_set = false;
   // Longer responses are unknown (cause: response).
   size_t max_response_bytes = 1 << 20;
 };
@@ -47,6 +59,7 @@ struct Verdict {
   AbstainCause cause = AbstainCause::kNone;  // kNone unless unknown
   std::string extracted;                     // the answer's text in the response, or ""
   std::string reason;                        // one short clause for people
+  std::string rule;                          // what decided: "exact", "normal form", "balls", "sets", ...
 };
 
 // "correct", "incorrect", "unknown"; "none", "response", "item".

@@ -177,6 +177,8 @@ Reading read_response(std::string_view response, AnswerKind kind) {
   const std::optional<MarkedAnswer> marked = find_mark(response);
   const bool formula = marked && marked->mark == Mark::kBoxed;
   switch (kind) {
+    case AnswerKind::kMath:
+      break;  // math.h
     case AnswerKind::kNumber: {
       if (!marked) return last_of_text(response);
       Reading reading = marked_number(marked->text, formula);
@@ -202,6 +204,8 @@ Reading read_reference(std::string_view reference, AnswerKind kind) {
   const std::optional<MarkedAnswer> marked = find_mark(reference);
   const std::string_view text = marked ? marked->text : trim(reference);
   switch (kind) {
+    case AnswerKind::kMath:
+      break;  // math.h
     case AnswerKind::kNumber: {
       return of_number(read_number(plain_math(text), true), std::string(text));
     }

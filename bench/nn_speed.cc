@@ -91,7 +91,7 @@ void decode(const nn::Transformer& model, int64_t live) {
       for (nn::PathHandle path : paths) {
         state.append_one(path, static_cast<int32_t>(rng.below(static_cast<uint64_t>(model.config().vocab_size))));
       }
-      nn::vocab_logits(state.run(), model.vocab_weight());
+      nn::vocab_logits(state.run(), model.vocab());
     }
   });
   fmt::print("decode {:>4} live    {:8.0f} tokens/s (+-{:.0f}%)\n", live,

@@ -36,11 +36,10 @@ std::vector<PathRequest> requests_of(const std::vector<std::vector<int32_t>>& pa
   return requests;
 }
 
-TEST(Read, RandomForestsEqualOneSequenceAtATimeInFloat32) {
-  const ModelConfig config = testing::small_config();
+void equals_one_sequence_at_a_time(const ModelConfig& config, int rounds) {
   const Transformer model(config, testing::random_weights(config, 21, at::kFloat));
   Rng rng(22, 0);
-  for (int round = 0; round < 12; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     const auto paths = testing::random_tree(rng, config.vocab_size, 1 + rng.below(14));
     ReadStats stats;
     const auto results =
@@ -48,7 +47,7 @@ TEST(Read, RandomForestsEqualOneSequenceAtATimeInFloat32) {
     EXPECT_LE(stats.tokens_computed, stats.tokens_asked);
     for (size_t i = 0; i < paths.size(); ++i) {
       const auto hidden = testing::slow_hidden(config, model.weights(), paths[i]);
-      const auto logps = testing::slow_logps(model.weights(), hidden, paths[i]);
+      const auto logps = testing::slow_logps(config, model.weights(), hidden, paths[i]);
       ASSERT_EQ(results[i].logps.size(), paths[i].size() - 1);
       for (size_t t = 0; t < logps.size(); ++t)
         ASSERT_NEAR(results[i].logps[t], logps[t], 1e-5 * std::max(1.0, -logps[t]));
@@ -60,17 +59,27 @@ TEST(Read, RandomForestsEqualOneSequenceAtATimeInFloat32) {
   }
 }
 
+TEST(Read, RandomForestsEqualOneSequenceAtATimeInFloat32) {
+  equals_one_sequence_at_a_time(testing::small_config(), 12);
+  for (const auto& [name, config] : testing::all_shapes()) {
+    SCOPED_TRACE(name);
+    equals_one_sequence_at_a_time(config, 2);
+  }
+}
+
 // The same in float64: the engine, and the forest in plain operations with the gradients of all parameters, against
 // the sum over sequences each run alone.
-TEST(Read, RandomForestsEqualOneSequenceAtATimeInFloat64WithGradients) {
-  const ModelConfig config = testing::small_config();
+void gradients_are_the_sum_over_sequences(const ModelConfig& config, int rounds) {
   const Transformer model(config, testing::random_weights(config, 23, at::kDouble));
   const std::vector<at::Tensor> parameters = model.weights().parameters();
+  auto regime_of = [&](const std::vector<int32_t>& path) {
+    return config.rope_regime(static_cast<int64_t>(path.size()));
+  };
   Rng rng(24, 0);
-  for (int round = 0; round < 6; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     const auto paths = testing::random_tree(rng, config.vocab_size, 1 + rng.below(10));
     ForestBuilder builder;
-    for (const auto& path : paths) builder.add(path, testing::random_cuts(rng, path.size()));
+    for (const auto& path : paths) builder.add(path, testing::random_cuts(rng, path.size()), regime_of(path));
     const Forest forest = builder.build();
     for (const at::Tensor& p : parameters) p.set_requires_grad(false);
     const at::Tensor grown = testing::grow(model, forest, 1 + static_cast<int64_t>(rng.below(60)));
@@ -100,7 +109,7 @@ TEST(Read, RandomForestsEqualOneSequenceAtATimeInFloat64WithGradients) {
     const std::vector<at::Tensor> merged = take_gradients();
     for (size_t i = 0; i < paths.size(); ++i) {
       ForestBuilder one;
-      one.add(paths[i]);
+      one.add(paths[i], {}, regime_of(paths[i]));
       const at::Tensor rows = forest_forward(config, model.weights(), one.build());
       loss_of(rows, i).backward();  // gradients add up
       const auto index = static_cast<int32_t>(i);
@@ -117,6 +126,14 @@ TEST(Read, RandomForestsEqualOneSequenceAtATimeInFloat64WithGradients) {
   }
 }
 
+TEST(Read, RandomForestsEqualOneSequenceAtATimeInFloat64WithGradients) {
+  gradients_are_the_sum_over_sequences(testing::small_config(), 6);
+  for (const auto& [name, config] : testing::all_shapes()) {
+    SCOPED_TRACE(name);
+    gradients_are_the_sum_over_sequences(config, 2);
+  }
+}
+
 void expect_same_bits(const PathResult& a, const PathResult& b) {
   ASSERT_EQ(a.logps.size(), b.logps.size());
   EXPECT_EQ(std::memcmp(a.logps.data(), b.logps.data(), a.logps.size() * sizeof(float)), 0);
@@ -125,6 +142,9 @@ void expect_same_bits(const PathResult& a, const PathResult& b) {
 
 void bits_do_not_depend_on_company(const Transformer& model, uint64_t seed, int rounds, size_t most_paths) {
   Rng rng(seed, 0);
+  auto regime_of = [&](const std::vector<int32_t>& path) {
+    return model.config().rope_regime(static_cast<int64_t>(path.size()));
+  };
   for (int round = 0; round < rounds; ++round) {
     auto paths = testing::random_tree(rng, model.config().vocab_size, 1 + rng.below(most_paths));
     std::vector<PathResult> alone;
@@ -143,7 +163,7 @@ void bits_do_not_depend_on_company(const Transformer& model, uint64_t seed, int 
     }
     // Forced node cuts, through the engine.
     ForestBuilder builder;
-    for (const auto& path : paths) builder.add(path, testing::random_cuts(rng, path.size()));
+    for (const auto& path : paths) builder.add(path, testing::random_cuts(rng, path.size()), regime_of(path));
     const Forest forest = builder.build();
     const at::Tensor grown = testing::grow(model, forest, 1 + static_cast<int64_t>(rng.below(100))).to(at::kFloat);
     for (size_t i = 0; i < paths.size(); ++i) {
@@ -155,6 +175,15 @@ void bits_do_not_depend_on_company(const Transformer& model, uint64_t seed, int 
 TEST(Read, BitsDoNotDependOnCompanyOrderBudgetOrCutsInFloat32) {
   const ModelConfig config = testing::small_config();
   bits_do_not_depend_on_company(Transformer(config, testing::random_weights(config, 31, at::kFloat)), 32, 4, 12);
+}
+
+TEST(Read, BitsDoNotDependOnCompanyInAnyArchitecture) {
+  for (const auto& [name, config] : testing::all_shapes()) {
+    SCOPED_TRACE(name);
+    for (at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+      bits_do_not_depend_on_company(Transformer(config, testing::random_weights(config, 41, dtype)), 42, 1, 8);
+    }
+  }
 }
 
 TEST(Read, BitsDoNotDependOnCompanyOrderBudgetOrCutsInBFloat16) {

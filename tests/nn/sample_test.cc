@@ -106,7 +106,7 @@ TEST(SampleForest, SamplesMatchExactProbabilities) {
     for (int32_t id = 0; id < 50; ++id) {
       path.back() = id;
       const auto hidden = testing::slow_hidden(model.config(), model.weights(), path);
-      ranked.emplace_back(testing::slow_logps(model.weights(), hidden, path).back(), id);
+      ranked.emplace_back(testing::slow_logps(model.config(), model.weights(), hidden, path).back(), id);
     }
     std::sort(ranked.rbegin(), ranked.rend());
     std::map<int32_t, double> p;
@@ -149,6 +149,37 @@ TEST(SampleForest, LogProbsAreTheBitsOfReading) {
         path.ids.insert(path.ids.end(), sample.ids.begin(), sample.ids.end());
         EXPECT_EQ(read(model, std::vector{path})[0].logps, sample.logps) << c10::toString(dtype) << " group " << g;
       }
+    }
+  }
+}
+
+// Lengths cross what the rotations of "dynamic" and "longrope" depend on, 24 tokens: before, at and after it.
+TEST(SampleForest, EveryArchitectureDrawsWhatItReads) {
+  for (const auto& [name, config] : testing::all_shapes()) {
+    SCOPED_TRACE(name);
+    const Transformer model(config, testing::random_weights(config, 12, at::kDouble));
+    SamplingParams params;
+    params.temperature = 0;
+    params.max_new_tokens = 9;
+    std::vector<SampleRequest> requests;
+    for (int32_t length : {3, 19, 23, 24, 26}) {
+      SampleRequest request{{}, 2, static_cast<uint64_t>(length)};
+      for (int32_t i = 0; i < length; ++i) request.prompt.push_back(i * 7 % 50);
+      requests.push_back(request);
+    }
+    const Outcome out = collect(model, requests, params, 3);
+    for (size_t g = 0; g < requests.size(); ++g) {
+      std::vector<int32_t> path = requests[g].prompt;
+      const Sample& sample = out.groups[g][1];
+      // Greedy: each token is the likeliest of the sequence so far, read as a whole.
+      for (const int32_t id : sample.ids) {
+        const auto last = static_cast<int32_t>(path.size()) - 1;
+        const at::Tensor hidden = read(model, std::vector{PathRequest{path, -1, {last}}})[0].hidden;
+        EXPECT_EQ(vocab_logits(hidden.to(at::kDouble), model.vocab()).argmax().item().toLong(), id);
+        path.push_back(id);
+      }
+      const auto from = static_cast<int32_t>(requests[g].prompt.size());
+      EXPECT_EQ(read(model, std::vector{PathRequest{path, from, {}}})[0].logps, sample.logps);
     }
   }
 }
@@ -240,11 +271,12 @@ TEST(SampleForest, GreedyFollowsTheSlowModel) {
     const auto hidden = testing::slow_hidden(model.config(), model.weights(), path);
     double best = -INFINITY;
     int32_t argmax = -1;
-    const at::Tensor& vocab = model.vocab_weight();
+    const VocabProjection vocab = model.vocab();
     for (int32_t v = 0; v < 50; ++v) {
       double logit = 0;
       for (size_t i = 0; i < hidden.back().size(); ++i) {
-        logit += hidden.back()[i] * vocab.const_data_ptr<double>()[static_cast<size_t>(v) * hidden.back().size() + i];
+        logit +=
+            hidden.back()[i] * vocab.weight.const_data_ptr<double>()[static_cast<size_t>(v) * hidden.back().size() + i];
       }
       if (logit > best) best = logit, argmax = v;
     }

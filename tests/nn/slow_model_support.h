@@ -15,6 +15,12 @@ namespace merit::nn::testing {
 
 // hidden 24, 3 layers, 6 heads of 8 over 2 key-value heads, feed-forward 40, vocabulary 50.
 ModelConfig small_config();
+// The same with every feature of the record, a few at a time.
+struct NamedConfig {
+  const char* name;
+  ModelConfig config;
+};
+std::vector<NamedConfig> all_shapes();
 // Normal values of such a size that activations stay near 1. The values of one seed are the same in every dtype, up
 // to its rounding.
 Weights random_weights(const ModelConfig& config, uint64_t seed, at::ScalarType dtype);
@@ -23,8 +29,8 @@ Weights random_weights(const ModelConfig& config, uint64_t seed, at::ScalarType 
 std::vector<std::vector<double>> slow_hidden(const ModelConfig& config, const Weights& weights,
                                              const std::vector<int32_t>& ids);
 // ln p(ids[t] | ids[0..t)) for t >= 1.
-std::vector<double> slow_logps(const Weights& weights, const std::vector<std::vector<double>>& hidden,
-                               const std::vector<int32_t>& ids);
+std::vector<double> slow_logps(const ModelConfig& config, const Weights& weights,
+                               const std::vector<std::vector<double>>& hidden, const std::vector<int32_t>& ids);
 
 // The paths of a random tree: depth to 6 nodes, up to 8 branches, nodes of one token and long ones, roots that share
 // nothing, paths that end inside the tree, and repeats.

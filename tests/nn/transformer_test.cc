@@ -39,45 +39,28 @@ void expect_near(const at::Tensor& hidden, const std::vector<std::vector<double>
   }
 }
 
-std::vector<ModelConfig> shapes() {
-  const ModelConfig plain = testing::small_config();
-  ModelConfig biased = plain;
-  biased.qkv_bias = biased.out_bias = biased.mlp_bias = true;
-  biased.tie_embeddings = true;
-  ModelConfig scaled = plain;
-  scaled.rope_scaling = RopeScaling::kLlama3;
-  scaled.rope_factor = 8;
-  scaled.rope_original_max_positions = 32;
-  ModelConfig odd = plain;  // sizes that are no multiple of anything
-  odd.hidden_size = 19;
-  odd.heads = odd.kv_heads = 3;
-  odd.head_dim = 6;
-  odd.ffn_size = 23;
-  odd.rope_scaling = RopeScaling::kLinear;
-  odd.rope_factor = 4;
-  return {plain, biased, scaled, odd};
-}
-
 TEST(Transformer, EqualsTheSlowModel) {
   Rng rng(1, 0);
-  for (const ModelConfig& config : shapes()) {
+  for (const auto& [name, config] : testing::all_shapes()) {
+    SCOPED_TRACE(name);
     const std::vector<int32_t> ids = random_ids(rng, 45, config.vocab_size);
     for (at::ScalarType dtype : {at::kFloat, at::kDouble}) {
       const Transformer model(config, testing::random_weights(config, 2, dtype));
       ForestState state(model);
-      expect_near(append_all(state, state.root(), ids), testing::slow_hidden(config, model.weights(), ids),
-                  dtype == at::kFloat ? 1e-5 : 1e-12);
+      expect_near(append_all(state, state.root(config.rope_regime(45)), ids),
+                  testing::slow_hidden(config, model.weights(), ids), dtype == at::kFloat ? 1e-5 : 1e-12);
     }
   }
 }
 
 TEST(Transformer, PlainOperationsEqualTheSlowModel) {
   Rng rng(3, 0);
-  for (const ModelConfig& config : shapes()) {
-    const std::vector<int32_t> ids = random_ids(rng, 20, config.vocab_size);
+  for (const auto& [name, config] : testing::all_shapes()) {
+    SCOPED_TRACE(name);
+    const std::vector<int32_t> ids = random_ids(rng, 30, config.vocab_size);
     const Weights weights = testing::random_weights(config, 4, at::kDouble);
     ForestBuilder builder;
-    builder.add(ids);
+    builder.add(ids, {}, config.rope_regime(30));
     expect_near(forest_forward(config, weights, builder.build()), testing::slow_hidden(config, weights, ids), 1e-12);
   }
 }
@@ -131,17 +114,19 @@ TEST(ForestState, QueuedPathsMayBranchGrowAndEndBeforeTheRun) {
 }
 
 TEST(ForestState, OneTokenAtATimeIsTheSameBits) {
-  const ModelConfig config = testing::small_config();
   Rng rng(8, 0);
-  const std::vector<int32_t> ids = random_ids(rng, 40, config.vocab_size);
-  for (at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    const Transformer model(config, testing::random_weights(config, 9, dtype));
-    ForestState state(model);
-    const at::Tensor whole = append_all(state, state.root(), ids);
-    const PathHandle path = state.root();
-    for (size_t t = 0; t < ids.size(); ++t) {
-      state.append_one(path, ids[t]);
-      ASSERT_TRUE(at::equal(state.run()[0], whole[static_cast<int64_t>(t)])) << t;
+  for (const auto& [name, config] : testing::all_shapes()) {
+    const std::vector<int32_t> ids = random_ids(rng, 40, config.vocab_size);
+    const int64_t regime = config.rope_regime(40);
+    for (at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+      const Transformer model(config, testing::random_weights(config, 9, dtype));
+      ForestState state(model);
+      const at::Tensor whole = append_all(state, state.root(regime), ids);
+      const PathHandle path = state.root(regime);
+      for (size_t t = 0; t < ids.size(); ++t) {
+        state.append_one(path, ids[t]);
+        ASSERT_TRUE(at::equal(state.run()[0], whole[static_cast<int64_t>(t)])) << name << " " << t;
+      }
     }
   }
 }

@@ -26,38 +26,44 @@ struct Named {
   at::Tensor tensor;
 };
 
-// The tensors of a model under their names, fused ones taken apart; GGUF has q and k rows in its own order.
-std::vector<Named> take_apart(const ModelConfig& c, const Weights& w, Container container) {
+// The tensors of a model under their names in a folder.
+std::vector<Named> take_apart(const ModelConfig& c, const Weights& w) {
   std::vector<Named> out;
-  auto add = [&](Part part, int64_t layer, bool bias, const at::Tensor& tensor, int64_t begin, int64_t end) {
-    if (!tensor.defined()) return;
-    at::Tensor piece = tensor.slice(0, begin, end);
-    if (container == Container::kGguf && (part == Part::kQuery || part == Part::kKey)) {
-      // [heads, 2, head_dim / 2, ...] -> [heads, head_dim / 2, 2, ...]
-      std::vector<int64_t> split = {piece.size(0) / c.head_dim, 2, c.head_dim / 2, piece.numel() / piece.size(0)};
-      piece = piece.reshape(split).transpose(1, 2).reshape(piece.sizes());
-    }
-    out.push_back({weight_name(container, part, layer, bias), piece.contiguous()});
-  };
-  auto add_product = [&](Part part, int64_t layer, const Linear& linear, int64_t begin, int64_t end) {
-    add(part, layer, false, linear.weight(), begin, end);
-    add(part, layer, true, linear.bias(), begin, end);
-  };
-  add(Part::kEmbedding, 0, false, w.embedding, 0, c.vocab_size);
-  for (int64_t i = 0; i < c.layers; ++i) {
-    const LayerWeights& layer = w.layers[i];
-    add(Part::kAttentionNorm, i, false, layer.attention_norm, 0, c.hidden_size);
-    add_product(Part::kQuery, i, layer.qkv, 0, c.q_size());
-    add_product(Part::kKey, i, layer.qkv, c.q_size(), c.q_size() + c.kv_size());
-    add_product(Part::kValue, i, layer.qkv, c.q_size() + c.kv_size(), c.q_size() + 2 * c.kv_size());
-    add_product(Part::kOut, i, layer.out, 0, c.hidden_size);
-    add(Part::kMlpNorm, i, false, layer.mlp_norm, 0, c.hidden_size);
-    add_product(Part::kGate, i, layer.gate_up, 0, c.ffn_size);
-    add_product(Part::kUp, i, layer.gate_up, c.ffn_size, 2 * c.ffn_size);
-    add_product(Part::kDown, i, layer.down, 0, c.hidden_size);
+  for (const NamedPart& part : named_parts(c, w)) {
+    at::Tensor tensor = folder_rows(c, part, part.parameter);
+    out.push_back({part.name, part.offset != 0 ? tensor.sub(part.offset) : tensor});
   }
-  add(Part::kFinalNorm, 0, false, w.final_norm, 0, c.hidden_size);
-  if (!c.tie_embeddings) add(Part::kVocab, 0, false, w.vocab, 0, c.vocab_size);
+  return out;
+}
+
+// A llama under its names in a GGUF file, which has the rows of queries and keys in another order.
+std::vector<Named> take_apart_gguf(const ModelConfig& c, const Weights& w, bool pairs) {
+  const std::pair<std::string, std::string> names[] = {{"model.embed_tokens", "token_embd"},
+                                                       {"model.norm", "output_norm"},
+                                                       {"lm_head", "output"},
+                                                       {"model.layers", "blk"},
+                                                       {"input_layernorm", "attn_norm"},
+                                                       {"self_attn.q_proj", "attn_q"},
+                                                       {"self_attn.k_proj", "attn_k"},
+                                                       {"self_attn.v_proj", "attn_v"},
+                                                       {"self_attn.o_proj", "attn_output"},
+                                                       {"post_attention_layernorm", "ffn_norm"},
+                                                       {"mlp.gate_proj", "ffn_gate"},
+                                                       {"mlp.up_proj", "ffn_up"},
+                                                       {"mlp.down_proj", "ffn_down"}};
+  std::vector<Named> out = take_apart(c, w);
+  for (Named& t : out) {
+    if (pairs && (t.name.find("q_proj") != std::string::npos || t.name.find("k_proj") != std::string::npos)) {
+      // [heads, 2, head_dim / 2, ...] -> [heads, head_dim / 2, 2, ...]
+      const std::vector<int64_t> split = {t.tensor.size(0) / c.head_dim, 2, c.head_dim / 2,
+                                          t.tensor.numel() / t.tensor.size(0)};
+      t.tensor = t.tensor.reshape(split).transpose(1, 2).reshape(t.tensor.sizes()).contiguous();
+    }
+    for (const auto& [folder, gguf] : names) {
+      const size_t at = t.name.find(folder);
+      if (at != std::string::npos) t.name.replace(at, folder.size(), gguf);
+    }
+  }
   return out;
 }
 
@@ -116,7 +122,7 @@ std::vector<ModelConfig> shapes() {
 TEST(Weights, LoadsAFolderOfNames) {
   for (const ModelConfig& config : shapes()) {
     const Weights made = testing::random_weights(config, 1, at::kFloat);
-    const std::string bytes = safetensors_bytes(take_apart(config, made, Container::kHuggingFace));
+    const std::string bytes = safetensors_bytes(take_apart(config, made));
     const formats::SafetensorsFile file(view(bytes), "model.safetensors");
     expect_equal(load_weights(config, file, at::kFloat), made);
   }
@@ -125,7 +131,7 @@ TEST(Weights, LoadsAFolderOfNames) {
 TEST(Weights, TurnsGgufRowsBack) {
   for (const ModelConfig& config : shapes()) {
     const Weights made = testing::random_weights(config, 2, at::kFloat);
-    const std::string bytes = gguf_bytes(take_apart(config, made, Container::kGguf));
+    const std::string bytes = gguf_bytes(take_apart_gguf(config, made, true));
     const formats::GgufFile file(view(bytes), "model.gguf");
     expect_equal(load_weights(config, file, at::kFloat), made);
   }
@@ -135,10 +141,7 @@ TEST(Weights, QwenRowsInGgufAreAsTheyAre) {
   ModelConfig config = testing::small_config();
   config.architecture = "qwen2";
   const Weights made = testing::random_weights(config, 3, at::kFloat);
-  auto tensors = take_apart(config, made, Container::kHuggingFace);
-  const auto names = take_apart(config, made, Container::kGguf);
-  for (size_t i = 0; i < tensors.size(); ++i) tensors[i].name = names[i].name;
-  const std::string bytes = gguf_bytes(tensors);
+  const std::string bytes = gguf_bytes(take_apart_gguf(config, made, false));
   const formats::GgufFile file(view(bytes), "model.gguf");
   expect_equal(load_weights(config, file, at::kFloat), made);
 }
@@ -146,7 +149,7 @@ TEST(Weights, QwenRowsInGgufAreAsTheyAre) {
 TEST(Weights, ConvertsToTheComputeDtypeOnCacheLines) {
   const ModelConfig config = testing::small_config();
   const Weights made = testing::random_weights(config, 4, at::kFloat);
-  const std::string bytes = safetensors_bytes(take_apart(config, made, Container::kHuggingFace));
+  const std::string bytes = safetensors_bytes(take_apart(config, made));
   const formats::SafetensorsFile file(view(bytes), "model.safetensors");
   for (at::ScalarType dtype : {at::kBFloat16, at::kDouble}) {
     const Weights loaded = load_weights(config, file, dtype);
@@ -163,7 +166,7 @@ TEST(Weights, ABaseModelWithoutAHeadHasBareNames) {
   config.num_labels = 1;
   const Weights made = testing::random_weights(config, 5, at::kFloat);
   std::vector<Named> tensors;
-  for (Named& t : take_apart(config, made, Container::kHuggingFace)) {
+  for (Named& t : take_apart(config, made)) {
     if (t.name == "lm_head.weight") continue;
     tensors.push_back({t.name.substr(6), t.tensor});
   }
@@ -173,13 +176,13 @@ TEST(Weights, ABaseModelWithoutAHeadHasBareNames) {
   EXPECT_TRUE(at::equal(loaded.layers[2].down.weight(), made.layers[2].down.weight()));
   EXPECT_FALSE(loaded.vocab.defined());
   const Transformer model(config, std::move(loaded));
-  EXPECT_THAT([&] { model.vocab_weight(); }, ThrowsMessage<Error>(HasSubstr("no vocabulary projection")));
+  EXPECT_THAT([&] { model.vocab(); }, ThrowsMessage<Error>(HasSubstr("no vocabulary projection")));
 }
 
 TEST(Weights, NamesTheTensorThatIsWrong) {
   const ModelConfig config = testing::small_config();
   const Weights made = testing::random_weights(config, 6, at::kFloat);
-  auto tensors = take_apart(config, made, Container::kHuggingFace);
+  auto tensors = take_apart(config, made);
   const std::string whole = safetensors_bytes(tensors);
   ModelConfig other = config;
   other.ffn_size = 41;

@@ -297,6 +297,10 @@ GgufFile::GgufFile(const std::filesystem::path& path) : WeightSource(path.string
   if (parts > 1) open_parts(path, parts);
 }
 
+void GgufFile::release(const TensorView& tensor) const {
+  for (const auto& file : files_) file->release(tensor.bytes);
+}
+
 GgufFile::GgufFile(std::span<const std::byte> bytes, std::string where) : WeightSource(std::move(where)) {
   parse(bytes);
 }

@@ -32,6 +32,8 @@ class GgufFile : public WeightSource {
   // The same for one whole file in memory, which must outlive the object.
   GgufFile(std::span<const std::byte> bytes, std::string where);
 
+  void release(const TensorView& tensor) const override;
+
   uint32_t version() const { return version_; }
   // All of it, general.alignment included. Of a split model: the first part's.
   const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }

@@ -118,6 +118,10 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
   parse(file_->bytes());
 }
 
+void SafetensorsFile::release(const TensorView& tensor) const {
+  if (file_) file_->release(tensor.bytes);
+}
+
 SafetensorsFile::SafetensorsFile(std::span<const std::byte> bytes, std::string where) : WeightSource(std::move(where)) {
   parse(bytes);
 }

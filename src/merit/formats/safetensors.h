@@ -21,6 +21,8 @@ class SafetensorsFile : public WeightSource {
   // The same for bytes in memory, which must outlive the object.
   SafetensorsFile(std::span<const std::byte> bytes, std::string where);
 
+  void release(const TensorView& tensor) const override;
+
   // The header's "__metadata__"; empty if there is none.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 

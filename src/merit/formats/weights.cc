@@ -86,6 +86,10 @@ class ShardedWeights : public WeightSource {
     }
   }
 
+  void release(const TensorView& tensor) const override {
+    for (const auto& [name, shard] : shards_) shard->release(tensor);
+  }
+
  private:
   // An index must not reach outside its folder.
   bool is_plain_name(const std::string& file) const {

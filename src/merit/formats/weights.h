@@ -45,6 +45,8 @@ class WeightSource {
   const TensorView* find(std::string_view name) const;
   // Error(kData) naming the file, the tensor and the nearest name there is.
   const TensorView& at(std::string_view name) const;
+  // Lets go of the memory that holds the tensor's bytes, if they are mapped from a file; they can be read again.
+  virtual void release(const TensorView&) const {}
   // The path, for messages.
   const std::string& where() const { return where_; }
 

@@ -3,6 +3,7 @@
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -10,9 +11,10 @@
 #include "merit/core/file.h"
 #include "merit/core/json.h"
 #include "merit/formats/safetensors.h"
+#include "merit/nn/architectures.h"
 #include "merit/nn/head.h"
 #include "merit/nn/transformer.h"
-#include "merit/nn/weight_names.h"
+#include "merit/nn/weights.h"
 #include "merit/text/encoding_record.h"
 #include "merit/text/tokenizer.h"
 
@@ -37,50 +39,37 @@ void emit_as(const float* values, int64_t count, const formats::ByteSink& sink) 
   }
 }
 
-// Rows [begin, end) of a float32 tensor as one tensor of the file.
-formats::TensorToWrite entry(std::string name, const at::Tensor& tensor, int64_t begin, int64_t end,
+formats::TensorToWrite entry(std::string name, std::vector<int64_t> shape, std::function<at::Tensor()> value,
                              formats::DType dtype) {
-  const at::Tensor part = tensor.slice(0, begin, end);
-  formats::TensorToWrite out{std::move(name), dtype, part.sizes().vec(), {}};
-  out.produce = [part, dtype](const formats::ByteSink& sink) {
-    const auto* values = part.const_data_ptr<float>();
-    if (dtype == formats::DType::kBF16) return emit_as<at::BFloat16>(values, part.numel(), sink);
-    if (dtype == formats::DType::kF16) return emit_as<at::Half>(values, part.numel(), sink);
-    sink(std::as_bytes(std::span(values, part.numel())));
+  formats::TensorToWrite out{std::move(name), dtype, std::move(shape), {}};
+  out.produce = [value = std::move(value), dtype](const formats::ByteSink& sink) {
+    const at::Tensor tensor = value();
+    const auto* values = tensor.const_data_ptr<float>();
+    if (dtype == formats::DType::kBF16) return emit_as<at::BFloat16>(values, tensor.numel(), sink);
+    if (dtype == formats::DType::kF16) return emit_as<at::Half>(values, tensor.numel(), sink);
+    sink(std::as_bytes(std::span(values, tensor.numel())));
   };
   return out;
 }
 
 std::vector<formats::TensorToWrite> entries(const Transformer& model, const ScalarHead* head, formats::DType dtype) {
-  const ModelConfig& c = model.config();
+  const ModelConfig& config = model.config();
   std::vector<formats::TensorToWrite> out;
-  auto add = [&](Part part, int64_t layer, bool bias, const at::Tensor& tensor, int64_t begin, int64_t end) {
-    if (!tensor.defined()) return;
-    out.push_back(entry(weight_name(Container::kHuggingFace, part, layer, bias), tensor, begin, end, dtype));
-  };
-  auto add_product = [&](Part part, int64_t layer, const Linear& linear, int64_t begin, int64_t end) {
-    add(part, layer, false, linear.weight(), begin, end);
-    add(part, layer, true, linear.bias(), begin, end);
-  };
-  const Weights& w = model.weights();
-  add(Part::kEmbedding, 0, false, w.embedding, 0, c.vocab_size);
-  for (int64_t i = 0; i < c.layers; ++i) {
-    const LayerWeights& layer = w.layers[i];
-    add(Part::kAttentionNorm, i, false, layer.attention_norm, 0, c.hidden_size);
-    add_product(Part::kQuery, i, layer.qkv, 0, c.q_size());
-    add_product(Part::kKey, i, layer.qkv, c.q_size(), c.q_size() + c.kv_size());
-    add_product(Part::kValue, i, layer.qkv, c.q_size() + c.kv_size(), c.q_size() + 2 * c.kv_size());
-    add_product(Part::kOut, i, layer.out, 0, c.hidden_size);
-    add(Part::kMlpNorm, i, false, layer.mlp_norm, 0, c.hidden_size);
-    add_product(Part::kGate, i, layer.gate_up, 0, c.ffn_size);
-    add_product(Part::kUp, i, layer.gate_up, c.ffn_size, 2 * c.ffn_size);
-    add_product(Part::kDown, i, layer.down, 0, c.hidden_size);
+  for (const NamedPart& part : named_parts(config, model.weights())) {
+    if (head && part.parameter.is_same(model.weights().vocab) && !config.tie_embeddings) continue;
+    std::vector<int64_t> shape = part.parameter.sizes().vec();
+    shape[0] = part.rows.count;
+    if (part.layout == Layout::kColumns) std::swap(shape[0], shape[1]);
+    auto value = [config, part] {
+      const at::Tensor rows = folder_rows(config, part, part.parameter);
+      return part.offset != 0 ? rows.sub(part.offset) : rows;
+    };
+    out.push_back(entry(part.name, std::move(shape), value, dtype));
   }
-  add(Part::kFinalNorm, 0, false, w.final_norm, 0, c.hidden_size);
   if (head) {
-    out.push_back(entry("score.weight", head->weight().to(at::kFloat), 0, head->outputs(), dtype));
-  } else if (!c.tie_embeddings) {
-    add(Part::kVocab, 0, false, w.vocab, 0, c.vocab_size);
+    const at::Tensor weight = head->weight().to(at::kFloat).contiguous();
+    out.push_back(entry(
+        "score.weight", weight.sizes().vec(), [weight] { return weight; }, dtype));
   }
   return out;
 }
@@ -99,6 +88,10 @@ void convert_to_folder(const std::filesystem::path& from, const std::filesystem:
                        const ConvertOptions& options) {
   const formats::DType dtype = dtype_named(options.dtype);
   const auto model = Transformer::load(from);
+  if (architecture_of(model->config().architecture, from.string()).remote_code) {
+    fail(ErrorKind::kUnsupported, "{}: transformers has no classes of its own for {}, so no folder of it is written",
+         quote(from.string()), model->config().architecture);
+  }
   const text::Tokenizer tokenizer = text::load_tokenizer(from);
   const text::EncodingRecord record = text::load_encoding(from.string());
 

@@ -5,34 +5,22 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "merit/core/error.h"
+#include "merit/nn/feed_forward.h"
 #include "merit/nn/pages.h"
+#include "merit/nn/rope_angles.h"
 
 namespace merit::nn {
 namespace {
 
-// Cosines and sines of the first positions, [positions, head_dim]. The angle is the float32 product of position and
-// frequency, as the models were trained with; in float64 it is exact, for checks.
-template <typename S>
-void fill_angles(const std::vector<double>& frequencies, int64_t positions, at::Tensor& out) {
-  auto* to = out.mutable_data_ptr<S>();
-  const auto half = static_cast<int64_t>(frequencies.size());
-  for (int64_t p = 0; p < positions; ++p) {
-    for (int64_t i = 0; i < half; ++i) {
-      const S angle = static_cast<S>(p) * static_cast<S>(frequencies[i]);
-      to[p * 2 * half + i] = static_cast<S>(std::cos(static_cast<double>(angle)));
-      to[p * 2 * half + half + i] = static_cast<S>(std::sin(static_cast<double>(angle)));
-    }
-  }
-}
-
 struct Path {
   std::vector<int32_t> pages;
   int32_t length = 0;
+  int64_t regime = 0;
   bool live = false;
 };
 
@@ -41,6 +29,7 @@ struct QueuedRow {
   int32_t depth;
   int32_t page;
   int32_t segment;  // which append call queued it
+  int64_t regime;
   bool wanted;
 };
 
@@ -57,7 +46,13 @@ int64_t grain(int64_t columns) { return std::max<int64_t>(1, 32768 / columns); }
 class ForestState::Impl {
  public:
   explicit Impl(const Transformer& model)
-      : model_(model), config_(model.config()), kernels_(kernels(model.dtype())), pool_(config_, model.dtype()) {}
+      : model_(model),
+        config_(model.config()),
+        kernels_(kernels(model.dtype())),
+        pool_(config_, model.dtype()),
+        angles_(config_.rope, config_.max_positions, model.dtype()) {
+    if (config_.local_rope) local_angles_.emplace(*config_.local_rope, config_.max_positions, model.dtype());
+  }
 
   PathHandle add(Path path);
   PathHandle branch(PathHandle handle, int32_t length);
@@ -77,15 +72,15 @@ class ForestState::Impl {
 
   at::Tensor embed() const;
   void place_rows();
-  void grow_angles();
   std::vector<AttentionRun> plan(std::span<const int64_t> rows) const;
 
   at::Tensor buffer(int64_t rows, int64_t columns) const;
   at::Tensor gather(const at::Tensor& from, std::span<const int64_t> rows) const;
-  void norm(at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight, at::Tensor& out) const;
+  const at::Tensor& norm(at::Tensor& x, const at::Tensor& delta, const NormWeights& weights, at::Tensor& out) const;
+  void norm_heads(at::Tensor& qkv, const LayerWeights& layer) const;
   void write_keys(at::Tensor& qkv, int64_t layer);
   at::Tensor attend(const at::Tensor& query, std::span<const AttentionRun> runs, int64_t layer) const;
-  at::Tensor feed_forward(const LayerWeights& layer, const at::Tensor& h) const;
+  at::Tensor added(at::Tensor x, const NormWeights& post) const;
 
   const Transformer& model_;
   const ModelConfig& config_;
@@ -100,8 +95,11 @@ class ForestState::Impl {
   std::vector<int32_t> dropped_;              // pages to drop when the queue has run: queued rows may need them
   int64_t computed_ = 0;
 
-  at::Tensor angles_;
+  RopeAngles angles_;
+  std::optional<RopeAngles> local_angles_;
   std::vector<RowPlace> places_;
+  std::vector<const void*> row_angles_;        // of each queued row
+  std::vector<const void*> row_local_angles_;  // in sliding layers, where they turn by others
 };
 
 PathHandle ForestState::Impl::add(Path path) {
@@ -127,6 +125,7 @@ PathHandle ForestState::Impl::branch(PathHandle handle, int32_t length) {
   MERIT_CHECK(length <= from.length);
   Path path;
   path.length = length;
+  path.regime = from.regime;
   path.pages.assign(from.pages.begin(), from.pages.begin() + (length + kPageTokens - 1) / kPageTokens);
   for (int32_t page : path.pages) pool_.hold(page);
   return add(std::move(path));
@@ -179,7 +178,7 @@ void ForestState::Impl::append(PathHandle handle, std::span<const int32_t> token
     make_room(path);
     const bool want = next < wanted.size() && wanted[next] == static_cast<int32_t>(i);
     if (want) ++next;
-    queue_.push_back({tokens[i], path.length, path.pages.back(), segment, want});
+    queue_.push_back({tokens[i], path.length, path.pages.back(), segment, path.regime, want});
     ++path.length;
   }
   MERIT_CHECK(next == wanted.size());
@@ -216,26 +215,27 @@ at::Tensor ForestState::Impl::gather(const at::Tensor& from, std::span<const int
 
 at::Tensor ForestState::Impl::embed() const {
   std::vector<int64_t> tokens;
-  for (const QueuedRow& row : queue_) tokens.push_back(row.token);
-  return gather(model_.weights().embedding, tokens);
+  std::vector<int64_t> depths;
+  for (const QueuedRow& row : queue_) {
+    tokens.push_back(row.token);
+    depths.push_back(row.depth);
+  }
+  at::Tensor x = gather(model_.weights().embedding, tokens);
+  if (config_.embedding_scale != 1) x.mul_(embedding_scale(config_, model_.dtype()));
+  if (config_.learned_positions) x.add_(gather(model_.weights().positions, depths));
+  return x;
 }
 
 void ForestState::Impl::place_rows() {
   places_.clear();
-  for (const QueuedRow& row : queue_) places_.push_back({row.depth, pool_.base(row.page)});
-}
-
-void ForestState::Impl::grow_angles() {
-  int64_t most = 0;
-  for (const QueuedRow& row : queue_) most = std::max<int64_t>(most, row.depth + 1);
-  if (angles_.defined() && angles_.size(0) >= most) return;
-  const int64_t positions = std::min(config_.max_positions, std::max<int64_t>(256, most * 2));
-  const bool exact = model_.dtype() == at::kDouble;
-  angles_ = at::empty({positions, config_.head_dim}, at::TensorOptions().dtype(exact ? at::kDouble : at::kFloat));
-  if (exact) {
-    fill_angles<double>(config_.rope_frequencies(), positions, angles_);
-  } else {
-    fill_angles<float>(config_.rope_frequencies(), positions, angles_);
+  row_angles_.clear();
+  row_local_angles_.clear();
+  angles_.begin();
+  if (local_angles_) local_angles_->begin();
+  for (const QueuedRow& row : queue_) {
+    places_.push_back({row.depth, pool_.base(row.page)});
+    if (angles_.pairs() > 0) row_angles_.push_back(angles_.at(row.regime, row.depth));
+    if (local_angles_) row_local_angles_.push_back(local_angles_->at(0, row.depth));
   }
 }
 
@@ -256,20 +256,50 @@ std::vector<AttentionRun> ForestState::Impl::plan(std::span<const int64_t> rows)
   return runs;
 }
 
-// x += delta, out = norm(x) * weight.
-void ForestState::Impl::norm(at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight, at::Tensor& out) const {
+// x += delta; returns norm(x), in `out`, or x itself where the model has no norm here.
+const at::Tensor& ForestState::Impl::norm(at::Tensor& x, const at::Tensor& delta, const NormWeights& weights,
+                                          at::Tensor& out) const {
+  const bool normed = weights.weight.defined();
+  if (!normed && !delta.defined()) return x;
   const int64_t columns = x.size(1);
-  void* values = x.mutable_data_ptr();
-  const void* change = delta.defined() ? delta.const_data_ptr() : nullptr;
-  void* to = out.mutable_data_ptr();
-  at::parallel_for(0, x.size(0), grain(columns), [&](int64_t begin, int64_t end) {
-    kernels_.add_norm(values, change, weight.const_data_ptr(), to, columns, config_.rms_eps, begin, end);
-  });
+  NormArgs args;
+  args.x = x.mutable_data_ptr();
+  args.delta = delta.defined() ? delta.const_data_ptr() : nullptr;
+  args.weight = normed ? weights.weight.const_data_ptr() : nullptr;
+  args.bias = weights.bias.defined() ? weights.bias.const_data_ptr() : nullptr;
+  args.out = out.mutable_data_ptr();
+  args.stride = args.columns = columns;
+  args.eps = config_.norm_eps;
+  args.centred = config_.norm == NormKind::kLayer;
+  at::parallel_for(0, x.size(0), grain(columns), [&](int64_t begin, int64_t end) { kernels_.norm(args, begin, end); });
+  return normed ? out : x;
+}
+
+// Queries and keys of whole rows, in place.
+void ForestState::Impl::norm_heads(at::Tensor& qkv, const LayerWeights& layer) const {
+  const bool whole = config_.qk_norm == QkNorm::kWhole;
+  NormArgs args;
+  args.stride = qkv.size(1);
+  args.eps = config_.norm_eps;
+  auto run = [&](const at::Tensor& weight, int64_t first, int64_t heads) {
+    args.x = args.out = static_cast<std::byte*>(qkv.mutable_data_ptr()) + first * qkv.element_size();
+    args.weight = weight.const_data_ptr();
+    args.groups = whole ? 1 : heads;
+    args.columns = whole ? heads * config_.head_dim : config_.head_dim;
+    at::parallel_for(0, queued(), grain(heads * config_.head_dim),
+                     [&](int64_t begin, int64_t end) { kernels_.norm(args, begin, end); });
+  };
+  run(layer.query_norm.weight, 0, config_.heads);
+  run(layer.key_norm.weight, config_.q_size(), config_.kv_heads);
 }
 
 void ForestState::Impl::write_keys(at::Tensor& qkv, int64_t layer) {
-  const RopeArgs args = {qkv.mutable_data_ptr(),    config_.heads,  pool_.shape(),
-                         pool_.layer_offset(layer), places_.data(), angles_.const_data_ptr()};
+  if (config_.qk_norm != QkNorm::kNone) norm_heads(qkv, model_.weights().layers[layer]);
+  const bool local = local_angles_ && config_.is_sliding(layer);
+  const RopeArgs args = {
+      qkv.mutable_data_ptr(),        config_.heads,  pool_.shape(),
+      pool_.layer_offset(layer),     places_.data(), local ? row_local_angles_.data() : row_angles_.data(),
+      config_.rope_of(layer).dim / 2};
   at::parallel_for(0, queued(), grain(qkv.size(1)),
                    [&](int64_t begin, int64_t end) { kernels_.rope(args, begin, end); });
   for (const PageCopy& copy : copies_) pool_.copy(copy.from, copy.to, layer, copy.slots);
@@ -277,8 +307,14 @@ void ForestState::Impl::write_keys(at::Tensor& qkv, int64_t layer) {
 
 at::Tensor ForestState::Impl::attend(const at::Tensor& query, std::span<const AttentionRun> runs, int64_t layer) const {
   at::Tensor out = buffer(query.size(0), config_.q_size());
-  const AttentionArgs args = {query.const_data_ptr(), query.stride(0), out.mutable_data_ptr(),
-                              config_.heads,          pool_.shape(),   pool_.layer_offset(layer)};
+  AttentionArgs args = {query.const_data_ptr(), query.stride(0), out.mutable_data_ptr(),
+                        config_.heads,          pool_.shape(),   pool_.layer_offset(layer)};
+  args.scale = config_.score_scale();
+  args.softcap = config_.attention_softcap;
+  // A window as long as any path is none.
+  if (config_.is_sliding(layer) && config_.window < config_.max_positions) {
+    args.window = static_cast<int32_t>(config_.window);
+  }
   const int64_t used = runs.empty() ? 0 : runs.back().row + runs.back().rows;
   const int64_t row_bytes = config_.q_size() * static_cast<int64_t>(out.element_size());
   std::memset(static_cast<std::byte*>(args.out) + used * row_bytes, 0, (out.size(0) - used) * row_bytes);
@@ -293,14 +329,11 @@ at::Tensor ForestState::Impl::attend(const at::Tensor& query, std::span<const At
   return out;
 }
 
-at::Tensor ForestState::Impl::feed_forward(const LayerWeights& layer, const at::Tensor& h) const {
-  const at::Tensor both = layer.gate_up.forward(h);
-  at::Tensor active = buffer(h.size(0), config_.ffn_size);
-  void* to = active.mutable_data_ptr();
-  at::parallel_for(0, h.size(0), grain(config_.ffn_size), [&](int64_t begin, int64_t end) {
-    kernels_.gated_silu(both.const_data_ptr(), to, config_.ffn_size, begin, end);
-  });
-  return layer.down.forward(active);
+// What a block adds to the residual.
+at::Tensor ForestState::Impl::added(at::Tensor x, const NormWeights& post) const {
+  if (post.weight.defined()) norm(x, {}, post, x);
+  if (config_.residual_scale != 1) x.mul_(config_.residual_scale);
+  return x;
 }
 
 at::Tensor ForestState::Impl::run() {
@@ -311,17 +344,16 @@ at::Tensor ForestState::Impl::run() {
     if (queue_[i].wanted) wanted.push_back(i);
   }
   if (all.empty()) return buffer(0, config_.hidden_size);
-  grow_angles();
   place_rows();
   std::vector<AttentionRun> runs = plan(all);
   at::Tensor x = embed();
   at::Tensor h = buffer(x.size(0), x.size(1));
   at::Tensor delta;
+  int64_t rows = queued();
   const Weights& weights = model_.weights();
   for (int64_t i = 0; i < config_.layers; ++i) {
     const LayerWeights& layer = weights.layers[i];
-    norm(x, delta, layer.attention_norm, h);
-    at::Tensor query = layer.qkv.forward(h);
+    at::Tensor query = layer.qkv.forward(norm(x, delta, layer.attention_norm, h));
     write_keys(query, i);
     if (i + 1 == config_.layers) {
       // Nothing reads the last layer but its keys and values, and the rows asked for.
@@ -330,9 +362,12 @@ at::Tensor ForestState::Impl::run() {
       query = gather(query, wanted);
       x = gather(x, wanted);
       h = buffer(x.size(0), x.size(1));
+      rows = static_cast<int64_t>(wanted.size());
     }
-    norm(x, layer.out.forward(attend(query, runs, i)), layer.mlp_norm, h);
-    delta = feed_forward(layer, h);
+    at::Tensor attended = added(layer.out.forward(attend(query, runs, i)), layer.attention_post_norm);
+    const at::Tensor& in = norm(x, config_.parallel ? at::Tensor() : attended, layer.mlp_norm, h);
+    delta = added(feed_forward(config_, layer, i, in, rows), layer.mlp_post_norm);
+    if (config_.parallel) delta.add_(attended);
   }
   finish_queue();
   if (wanted.empty()) return buffer(0, config_.hidden_size);
@@ -343,7 +378,11 @@ at::Tensor ForestState::Impl::run() {
 ForestState::ForestState(const Transformer& model) : impl_(std::make_unique<Impl>(model)) {}
 ForestState::~ForestState() = default;
 
-PathHandle ForestState::root() { return impl_->add({}); }
+PathHandle ForestState::root(int64_t regime) {
+  Path path;
+  path.regime = regime;
+  return impl_->add(std::move(path));
+}
 PathHandle ForestState::branch(PathHandle path, int32_t length) { return impl_->branch(path, length); }
 void ForestState::release(PathHandle path) { impl_->release(path); }
 int32_t ForestState::length(PathHandle path) const { return impl_->at(path).length; }

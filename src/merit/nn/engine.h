@@ -26,8 +26,9 @@ class ForestState {
   ForestState(const ForestState&) = delete;
   ForestState& operator=(const ForestState&) = delete;
 
-  // A new empty path.
-  PathHandle root();
+  // A new empty path. `regime` is ModelConfig::rope_regime of the length the path is read as: it holds for the path and
+  // all branches of it, whatever their own lengths.
+  PathHandle root(int64_t regime = 0);
   // A new path equal to the first `length` tokens of `path` (-1: all of it). Costs no computation; the keys are shared
   // until one of the two grows. Tokens still queued on `path` count.
   PathHandle branch(PathHandle path, int32_t length = -1);

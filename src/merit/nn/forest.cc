@@ -25,6 +25,12 @@ int32_t ForestBuilder::child(int32_t node, int32_t token) const {
   return found == edges_.end() ? -1 : found->second;
 }
 
+int32_t ForestBuilder::above(int64_t regime) {
+  auto found = std::find(regimes_.begin(), regimes_.end(), regime);
+  if (found == regimes_.end()) found = regimes_.insert(regimes_.end(), regime);
+  return -1 - static_cast<int32_t>(found - regimes_.begin());
+}
+
 int32_t ForestBuilder::split(int32_t node, int32_t length) {
   // The upper part is the new node, so that leaves and edges that name `node` still mean its end.
   const auto upper = static_cast<int32_t>(nodes_.size());
@@ -34,6 +40,7 @@ int32_t ForestBuilder::split(int32_t node, int32_t length) {
   up.tokens.assign(low.tokens.begin(), low.tokens.begin() + length);
   up.parent = low.parent;
   up.slot = low.slot;
+  up.regime = low.regime;
   up.children = {node};
   low.tokens.erase(low.tokens.begin(), low.tokens.begin() + length);
   low.parent = upper;
@@ -45,9 +52,10 @@ int32_t ForestBuilder::split(int32_t node, int32_t length) {
   return upper;
 }
 
-int32_t ForestBuilder::add(std::span<const int32_t> ids, std::span<const int32_t> cuts) {
+int32_t ForestBuilder::add(std::span<const int32_t> ids, std::span<const int32_t> cuts, int64_t regime) {
   MERIT_CHECK(!ids.empty());
-  int32_t node = -1;
+  const int32_t root = above(regime);
+  int32_t node = root;
   size_t done = 0;
   while (done < ids.size()) {
     int32_t next = child(node, ids[done]);
@@ -56,6 +64,7 @@ int32_t ForestBuilder::add(std::span<const int32_t> ids, std::span<const int32_t
       Node fresh;
       fresh.tokens.assign(ids.begin() + done, ids.end());
       fresh.parent = node;
+      fresh.regime = regime;
       auto& siblings = node < 0 ? roots_ : nodes_[node].children;
       fresh.slot = static_cast<int32_t>(siblings.size());
       siblings.push_back(next);
@@ -74,7 +83,7 @@ int32_t ForestBuilder::add(std::span<const int32_t> ids, std::span<const int32_t
   for (int32_t cut : cuts) {
     MERIT_CHECK(cut > 0 && static_cast<size_t>(cut) < ids.size());
     int32_t depth = 0;
-    for (int32_t at = child(-1, ids[0]); depth < cut; at = child(at, ids[depth])) {
+    for (int32_t at = child(root, ids[0]); depth < cut; at = child(at, ids[depth])) {
       const auto length = static_cast<int32_t>(nodes_[at].tokens.size());
       if (depth + length > cut) at = split(at, cut - depth);
       depth += static_cast<int32_t>(nodes_[at].tokens.size());
@@ -96,6 +105,7 @@ Forest ForestBuilder::build() const {
     ForestNode out;
     out.begin = static_cast<int64_t>(forest.tokens.size());
     out.length = static_cast<int32_t>(node.tokens.size());
+    out.regime = node.regime;
     if (node.parent >= 0) {
       out.parent = renamed[node.parent];
       out.depth = forest.nodes[out.parent].depth + forest.nodes[out.parent].length;

@@ -14,6 +14,7 @@ struct ForestNode {
   int32_t depth = 0;    // tokens before this node on its paths
   int64_t begin = 0;    // its tokens are Forest::tokens[begin, begin + length), length at least 1
   int32_t length = 0;
+  int64_t regime = 0;  // of all paths through it (ModelConfig::rope_regime)
 };
 
 struct Forest {
@@ -32,8 +33,8 @@ struct Forest {
 class ForestBuilder {
  public:
   // Adds a path of at least one token and returns its index. `cuts` are depths in (0, ids.size()) at which a node must
-  // end; they change the cut, never the tokens.
-  int32_t add(std::span<const int32_t> ids, std::span<const int32_t> cuts = {});
+  // end; they change the cut, never the tokens. Paths of different regimes share nothing.
+  int32_t add(std::span<const int32_t> ids, std::span<const int32_t> cuts = {}, int64_t regime = 0);
   Forest build() const;
 
  private:
@@ -42,8 +43,11 @@ class ForestBuilder {
     std::vector<int32_t> children;  // in order of appearance
     int32_t parent = -1;
     int32_t slot = 0;  // its place among its siblings
+    int64_t regime = 0;
   };
 
+  // -1, -2, ..: what stands above the roots of a regime.
+  int32_t above(int64_t regime);
   int32_t child(int32_t node, int32_t token) const;
   // Cuts `node` after its first `length` tokens; the upper part keeps the parent's link and is returned.
   int32_t split(int32_t node, int32_t length);
@@ -51,7 +55,8 @@ class ForestBuilder {
   std::vector<Node> nodes_;
   std::vector<int32_t> roots_;
   std::vector<int32_t> leaves_;
-  std::unordered_map<uint64_t, int32_t> edges_;  // (node or -1, first token) -> child
+  std::vector<int64_t> regimes_;                 // in order of appearance
+  std::unordered_map<uint64_t, int32_t> edges_;  // (node or what is above a root, first token) -> child
 };
 
 }  // namespace merit::nn

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "merit/nn/activation.h"
+
 namespace merit::nn {
 
 inline constexpr int32_t kPageTokens = 16;  // tokens a page of keys and values holds, and keys attention takes at once
@@ -27,7 +29,7 @@ struct PageShape {
 struct AttentionRun {
   int64_t row = 0;               // of the first query
   int32_t rows = 0;              // at most kPageTokens
-  int32_t depth = 0;             // of the first query; it sees keys 0 .. depth
+  int32_t depth = 0;             // of the first query; it sees keys up to its own depth
   void* const* pages = nullptr;  // the path's pages from depth 0
 };
 
@@ -38,6 +40,9 @@ struct AttentionArgs {
   int64_t heads = 0;
   PageShape shape;
   int64_t layer_offset = 0;
+  double scale = 1;    // of a dot product of query and key
+  double softcap = 0;  // above 0: a scaled score s becomes softcap * tanh(s / softcap)
+  int32_t window = 0;  // above 0: a query sees this many keys, its own the last; 0: all from depth 0
 };
 
 struct RowPlace {
@@ -50,16 +55,38 @@ struct RopeArgs {
   int64_t heads = 0;
   PageShape shape;
   int64_t layer_offset = 0;
-  const RowPlace* places = nullptr;  // [rows]
-  const void* angles = nullptr;      // [positions, head_dim]: cosines then sines, float (double for float64)
+  const RowPlace* places = nullptr;     // [rows]
+  const void* const* angles = nullptr;  // [rows]: `pairs` cosines, then as many sines; float (double for float64)
+  int64_t pairs = 0;                    // elements i and i + pairs of a head turn together; those behind stay
+};
+
+// Rows of `groups` pieces of `columns` elements, each piece normalised by itself.
+struct NormArgs {
+  void* x = nullptr;             // [rows, stride]
+  const void* delta = nullptr;   // [rows, stride] or null: added to x first, and x keeps the sum
+  const void* weight = nullptr;  // [columns], float (double for float64), as is bias; null: nothing but the addition
+  const void* bias = nullptr;    // [columns] or null
+  void* out = nullptr;           // [rows, stride]; may be x
+  int64_t stride = 0;
+  int64_t groups = 1;
+  int64_t columns = 0;
+  double eps = 0;
+  bool centred = false;  // LayerNorm: the mean is taken out first. Otherwise RMSNorm
+};
+
+struct ActivationArgs {
+  const void* in = nullptr;  // [rows, columns], or [rows, 2 * columns] if gated: the gate, then what it gates
+  void* out = nullptr;       // [rows, columns]
+  int64_t columns = 0;
+  Activation kind = Activation::kSilu;
+  bool gated = true;
 };
 
 struct KernelTable {
-  // x += delta (if delta is not null), then out = x / sqrt(mean(x^2) + eps) * weight, for rows [begin, end).
-  void (*add_norm)(void* x, const void* delta, const void* weight, void* out, int64_t columns, double eps,
-                   int64_t begin, int64_t end);
-  // out = gate / (1 + exp(-gate)) * up; gate_up [rows, 2 * columns], out [rows, columns].
-  void (*gated_silu)(const void* gate_up, void* out, int64_t columns, int64_t begin, int64_t end);
+  // x += delta, then out = x / sqrt(mean(x^2) + eps) * weight + bias, for rows [begin, end).
+  void (*norm)(const NormArgs& args, int64_t begin, int64_t end);
+  // out = f(in), or f(gate) * up.
+  void (*activate)(const ActivationArgs& args, int64_t begin, int64_t end);
   // Rotates the queries in place and the keys into their pages, and copies the values into theirs.
   void (*rope)(const RopeArgs& args, int64_t begin, int64_t end);
   // Softmax attention of one run's queries for one key-value head, an online softmax over blocks of 16 keys.

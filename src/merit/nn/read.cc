@@ -48,7 +48,7 @@ class Reader {
     ForestBuilder builder;
     for (size_t i = 0; i < requests.size(); ++i) {
       check(requests[i], i, model.config());
-      builder.add(requests[i].ids);
+      builder.add(requests[i].ids, {}, model.config().rope_regime(static_cast<int64_t>(requests[i].ids.size())));
     }
     forest_ = builder.build();
     mark();
@@ -61,7 +61,8 @@ class Reader {
         state_.release(open.back().second);
         open.pop_back();
       }
-      const PathHandle path = open.empty() ? state_.root() : state_.branch(open.back().second);
+      const PathHandle path =
+          open.empty() ? state_.root(forest_.nodes[node].regime) : state_.branch(open.back().second);
       open.emplace_back(node, path);
       queue_node(node, path);
     }
@@ -179,7 +180,7 @@ class Reader {
       ids.mutable_data_ptr<int64_t>()[i] = forest_.tokens[targets[i]];
     }
     const at::Tensor logps =
-        vocab_quantities(at::index_select(states, 0, index), model_.vocab_weight(), ids).logp.to(at::kFloat);
+        vocab_quantities(at::index_select(states, 0, index), model_.vocab(), ids).logp.to(at::kFloat);
     for (int64_t i = 0; i < count; ++i) logps_[targets[i]] = logps.const_data_ptr<float>()[i];
   }
 

@@ -9,6 +9,7 @@
 #include "merit/core/error.h"
 #include "merit/core/rng.h"
 #include "merit/nn/engine.h"
+#include "merit/nn/read.h"
 #include "merit/nn/vocab_ops.h"
 #include "merit/text/tokenizer.h"
 
@@ -33,6 +34,7 @@ struct Sequence {
   PathHandle path = 0;
   Philox philox;
   int64_t length = 0;  // tokens of the path, the last drawn one included
+  int64_t regime = 0;  // of the path (ModelConfig::rope_regime)
   Sample sample;
   text::StreamDecoder decoder;
 };
@@ -84,10 +86,14 @@ class Sampling {
   template <typename T>
   void draw_rows(const at::Tensor& logits, std::span<Sequence> sequences);
   void draw(const at::Tensor& logits, std::span<Sequence> sequences);
+  void grow(Sequence& sequence);
   bool take(Sequence& sequence);
   bool cut_at_stop(Sample& sample, size_t searched) const;
   void finish(Sequence& sequence, Finish how);
   int64_t limit(const Sequence& sequence) const;
+  int64_t prompt_regime(size_t group) const {
+    return model_.config().rope_regime(static_cast<int64_t>(requests_[group].prompt.size()));
+  }
 
   const Transformer& model_;
   const text::Tokenizer& tokenizer_;
@@ -157,6 +163,7 @@ void Sampling::begin_sequences() {
                         state_.branch(prompt->path),
                         Philox(params_.seed, stream),
                         static_cast<int64_t>(request.prompt.size()),
+                        prompt_regime(prompt->group),
                         {},
                         text::StreamDecoder(tokenizer_, /*skip_special_tokens=*/true)};
       draw(prompt->logits.unsqueeze(0), {&sequence, 1});
@@ -183,7 +190,7 @@ void Sampling::open_prompts() {
     groups_[group].open = request.n;
     promised += request.n;
     Prompt prompt{group, 0, 0, 0, {}};
-    if (previous_) {
+    if (previous_ && prompt_regime(previous_request_) == prompt_regime(group)) {
       // The last token is always computed: its hidden state is wanted.
       const std::vector<int32_t>& before = requests_[previous_request_].prompt;
       const size_t most =
@@ -191,7 +198,7 @@ void Sampling::open_prompts() {
       while (prompt.fed < most && request.prompt[prompt.fed] == before[prompt.fed]) ++prompt.fed;
       prompt.path = state_.branch(*previous_, static_cast<int32_t>(prompt.fed));
     } else {
-      prompt.path = state_.root();
+      prompt.path = state_.root(prompt_regime(group));
     }
     feed(prompt, budget);
     if (previous_) state_.release(*previous_);
@@ -220,14 +227,14 @@ void Sampling::step() {
   for (Prompt& prompt : prompts_) {
     if (!prompt.logits.defined() && prompt.fed == requests_[prompt.group].prompt.size()) read.push_back(&prompt);
   }
-  for (const Sequence& sequence : live_) state_.append_one(sequence.path, sequence.sample.ids.back());
+  for (Sequence& sequence : live_) grow(sequence);
   if (state_.queued() == 0) return;
   const at::Tensor hidden = state_.run();
   ++report_.steps;
   const auto prompts = static_cast<int64_t>(read.size());
   const auto live = static_cast<int64_t>(live_.size());
   MERIT_CHECK(hidden.size(0) == prompts + live);
-  const at::Tensor& projection = model_.vocab_weight();
+  const VocabProjection projection = model_.vocab();
   for (int64_t begin = 0; begin < prompts; begin += kLogitRows) {
     const int64_t rows = std::min(kLogitRows, prompts - begin);
     const at::Tensor logits = vocab_logits(hidden.narrow(0, begin, rows), projection);
@@ -239,6 +246,20 @@ void Sampling::step() {
          std::span(live_).subspan(static_cast<size_t>(begin), static_cast<size_t>(rows)));
   }
   std::erase_if(live_, [this](Sequence& sequence) { return take(sequence); });
+}
+
+// Queues the newest token. Where the length changes what the path's rotations depend on, the whole path is computed
+// anew: a token is drawn from what the model gives for the sequence as it then is.
+void Sampling::grow(Sequence& sequence) {
+  const int64_t regime = model_.config().rope_regime(sequence.length);
+  if (regime == sequence.regime) return state_.append_one(sequence.path, sequence.sample.ids.back());
+  state_.release(sequence.path);
+  sequence.path = state_.root(regime);
+  sequence.regime = regime;
+  std::vector<int32_t> ids = requests_[sequence.group].prompt;
+  ids.insert(ids.end(), sequence.sample.ids.begin(), sequence.sample.ids.end());
+  const auto last = static_cast<int32_t>(ids.size()) - 1;
+  state_.append(sequence.path, ids, {&last, 1});
 }
 
 template <typename T>
@@ -311,6 +332,13 @@ void Sampling::finish(Sequence& sequence, Finish how) {
     if (cut_at_stop(sample, searched)) sample.finish = Finish::kStop;
   }
   state_.release(sequence.path);
+  if (model_.config().rope_regime(sequence.length) != prompt_regime(sequence.group)) {
+    // Reading takes the finished sequence in one regime, and its log-probs are what is promised.
+    PathRequest whole{requests_[sequence.group].prompt, 0, {}};
+    whole.logps_from = static_cast<int32_t>(whole.ids.size());
+    whole.ids.insert(whole.ids.end(), sample.ids.begin(), sample.ids.end());
+    sample.logps = read(model_, {&whole, 1})[0].logps;
+  }
   Group& group = groups_[sequence.group];
   group.samples[static_cast<size_t>(sequence.index)] = std::move(sample);
   --group.open;

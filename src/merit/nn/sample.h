@@ -3,7 +3,9 @@
 //
 // A sequence depends on (seed, stream of its group, index in the group, prompt) and on nothing else: not on its
 // neighbours, the order of requests or max_live. Token t of the path is drawn with Philox(seed, sequence_stream(stream,
-// index)).uniform(t). Log-probs are the bits that reading the finished sequence with nn::read gives.
+// index)).uniform(t). Log-probs are the bits that reading the finished sequence with nn::read gives. A model whose
+// rotations depend on the sequence's length (dynamic, LongRoPE) draws each token from what it gives for the sequence so
+// far; dynamic scaling then costs a pass over the sequence for every token past the original positions.
 #pragma once
 
 #include <cstdint>

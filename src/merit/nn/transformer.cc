@@ -10,11 +10,25 @@ namespace merit::nn {
 Transformer::Transformer(ModelConfig config, Weights weights)
     : config_(std::move(config)), weights_(std::move(weights)) {}
 
-const at::Tensor& Transformer::vocab_weight() const {
+VocabProjection Transformer::vocab() const {
   if (!weights_.vocab.defined()) {
     fail(ErrorKind::kUnsupported, "the model has no vocabulary projection (lm_head): it cannot give log-probabilities");
   }
-  return weights_.vocab;
+  return {weights_.vocab, config_.logit_scale, config_.logit_softcap};
+}
+
+std::vector<ProductShape> product_shapes(const ModelConfig& c) {
+  std::vector<ProductShape> shapes = {{c.hidden_size, c.q_size() + 2 * c.kv_size()}, {c.q_size(), c.hidden_size}};
+  const int64_t up = c.gated ? 2 : 1;
+  bool dense = false;
+  for (int64_t i = 0; i < c.layers; ++i) dense = dense || !c.is_sparse(i);
+  if (dense) shapes.insert(shapes.end(), {{c.hidden_size, up * c.ffn_size}, {c.ffn_size, c.hidden_size}});
+  if (c.experts > 0) {
+    shapes.insert(
+        shapes.end(),
+        {{c.hidden_size, c.experts}, {c.hidden_size, up * c.expert_ffn_size}, {c.expert_ffn_size, c.hidden_size}});
+  }
+  return shapes;
 }
 
 ModelConfig load_config(const std::filesystem::path& path, const formats::WeightSource& source) {
@@ -26,7 +40,7 @@ ModelConfig load_config(const std::filesystem::path& path, const formats::Weight
 std::shared_ptr<const Transformer> Transformer::load(const std::filesystem::path& path, const LoadOptions& options) {
   const auto source = formats::open_weights(path);
   ModelConfig config = load_config(path, *source);
-  Weights weights = load_weights(config, *source, options.dtype);
+  Weights weights = load_weights(config, *source, options.dtype, options.mapped ? source : nullptr);
   return std::make_shared<const Transformer>(std::move(config), std::move(weights));
 }
 

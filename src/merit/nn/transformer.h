@@ -1,5 +1,5 @@
 // A decoder-only transformer: a shape and its weights, immutable after loading, shared by any number of readers and
-// growers (engine.h runs it). Llama: pre-norm blocks, RMSNorm, rotary positions, grouped-query attention, gated SiLU.
+// growers (engine.h runs it).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,6 +8,8 @@
 #include <memory>
 
 #include "merit/nn/config.h"
+#include "merit/nn/row_invariance.h"
+#include "merit/nn/vocab_ops.h"
 #include "merit/nn/weights.h"
 
 namespace merit::nn {
@@ -15,8 +17,14 @@ namespace merit::nn {
 // The shape of the model at `path`, whose weights `source` is.
 ModelConfig load_config(const std::filesystem::path& path, const formats::WeightSource& source);
 
+// The matrix products of a model: what the promise of equal bits rests on (row_invariance.h).
+std::vector<ProductShape> product_shapes(const ModelConfig& config);
+
 struct LoadOptions {
   at::ScalarType dtype = at::kFloat;  // compute dtype: kFloat, kBFloat16, or kDouble for checks
+  // Leave tensors that need no change in the mapped file. They are read-only: false for parameters that will be changed
+  // in place.
+  bool mapped = true;
 };
 
 class Transformer {
@@ -30,9 +38,8 @@ class Transformer {
   const ModelConfig& config() const { return config_; }
   const Weights& weights() const { return weights_; }
   at::ScalarType dtype() const { return weights_.dtype(); }
-  // The vocabulary projection, [vocab, hidden] in the compute dtype: logits are hidden @ vocab_weight^T.
-  // Error(kUnsupported) for a model that has none.
-  const at::Tensor& vocab_weight() const;
+  // What makes logits of hidden states. Error(kUnsupported) for a model that has none.
+  VocabProjection vocab() const;
 
  private:
   ModelConfig config_;

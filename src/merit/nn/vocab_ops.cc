@@ -9,6 +9,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "merit/core/error.h"
@@ -123,9 +124,27 @@ int64_t chunk_rows(int64_t vocab, size_t element) {
   return std::clamp<int64_t>(fit / kRowQuantum * kRowQuantum, kRowQuantum, 1024);
 }
 
+template <typename T>
+void scale_and_cap(T* z, int64_t count, T scale, T cap) {
+  at::parallel_for(0, count, 1 << 14, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      z[i] *= scale;
+      if (cap > 0) z[i] = cap * std::tanh(z[i] / cap);
+    }
+  });
+}
+
 // hidden [16 k, H] -> logits [16 k, V], float32 or float64.
-at::Tensor product(const at::Tensor& hidden, const at::Tensor& projection) {
-  return Matrix(projection).multiply_wide(hidden);
+at::Tensor product(const at::Tensor& hidden, const VocabProjection& projection) {
+  at::Tensor z = Matrix(projection.weight).multiply_wide(hidden);
+  if (projection.scale == 1 && projection.softcap == 0) return z;
+  if (z.scalar_type() == at::kDouble) {
+    scale_and_cap<double>(z.mutable_data_ptr<double>(), z.numel(), projection.scale, projection.softcap);
+  } else {
+    scale_and_cap<float>(z.mutable_data_ptr<float>(), z.numel(), static_cast<float>(projection.scale),
+                         static_cast<float>(projection.softcap));
+  }
+  return z;
 }
 
 at::ScalarType result_type(const at::Tensor& hidden) {
@@ -187,15 +206,16 @@ void reduce_chunk(const at::Tensor& logits, int64_t begin, int64_t count, const 
   if (bad != good.end()) bad_row(fmt::format("logits of position {}", begin + (bad - good.begin())));
 }
 
-Forward forward_pass(const at::Tensor& hidden, const at::Tensor& projection, const at::Tensor& targets) {
-  check_operands(hidden, projection);
+Forward forward_pass(const at::Tensor& hidden, const VocabProjection& projection, const at::Tensor& targets) {
+  check_operands(hidden, projection.weight);
   const at::NoGradGuard no_grad;
   const int64_t n = hidden.size(0);
-  const at::Tensor ids = checked_targets(targets, n, projection.size(0));
+  const int64_t vocab = projection.weight.size(0);
+  const at::Tensor ids = checked_targets(targets, n, vocab);
   const at::ScalarType type = result_type(hidden);
   Forward out{{at::empty({n}, type), at::empty({n}, type), at::empty({n}, type), at::empty({n}, at::kLong)},
               at::empty({n, 3}, at::kDouble)};
-  const int64_t chunk = chunk_rows(projection.size(0), c10::elementSize(type));
+  const int64_t chunk = chunk_rows(vocab, c10::elementSize(type));
   for (int64_t begin = 0; begin < n; begin += chunk) {
     const int64_t count = std::min(chunk, n - begin);
     const at::Tensor logits = product(pad_rows(hidden.narrow(0, begin, count)), projection);
@@ -211,29 +231,35 @@ Forward forward_pass(const at::Tensor& hidden, const at::Tensor& projection, con
 // The gradient of one row's loss with respect to its logits, in their place. With g the incoming gradients,
 //   d logp / dz_j = [j = target] - p_j,  d entropy / dz_j = -p_j (log p_j + entropy),  d sumsq / dz_j = 2 p_j (p_j -
 //   sumsq).
+// A scaled and capped logit z = c tanh(s x / c) passes on s (1 - (z / c)^2) of it to x.
 template <typename T>
-void row_gradient(T* z, int64_t vocab, int64_t target, const double* row, T g_logp, T g_entropy, T g_sumsq) {
+void row_gradient(T* z, int64_t vocab, int64_t target, const double* row, T g_logp, T g_entropy, T g_sumsq, T scale,
+                  T cap) {
   const T lse = static_cast<T>(row[0]), entropy = static_cast<T>(row[1]), sumsq = static_cast<T>(row[2]);
   if (target < 0) g_logp = 0;
   for (int64_t j = 0; j < vocab; ++j) {
     const T log_p = z[j] - lse;
     const T p = exp_negative(log_p);
-    z[j] = p > 0 ? p * (2 * g_sumsq * (p - sumsq) - g_entropy * (log_p + entropy) - g_logp) : T(0);
+    T g = p > 0 ? p * (2 * g_sumsq * (p - sumsq) - g_entropy * (log_p + entropy) - g_logp) : T(0);
+    if (j == target) g += g_logp;
+    const T bend = cap > 0 ? 1 - (z[j] / cap) * (z[j] / cap) : T(1);
+    z[j] = g * scale * bend;
   }
-  if (target >= 0) z[target] += g_logp;
 }
 
 // logits [16 k, V], the first `count` rows real -> their gradients in place, zero in the padding.
 template <typename T>
 void gradient_chunk(at::Tensor& logits, int64_t begin, int64_t count, const int64_t* targets, const at::Tensor& rows,
-                    const at::Tensor& g_logp, const at::Tensor& g_entropy, const at::Tensor& g_sumsq) {
+                    const at::Tensor& g_logp, const at::Tensor& g_entropy, const at::Tensor& g_sumsq,
+                    const VocabProjection& projection) {
   const int64_t vocab = logits.size(1);
   T* data = logits.data_ptr<T>();
   at::parallel_for(0, count, 1, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       const int64_t i = begin + r;
       row_gradient(data + r * vocab, vocab, targets[i], rows.const_data_ptr<double>() + 3 * i,
-                   g_logp.const_data_ptr<T>()[i], g_entropy.const_data_ptr<T>()[i], g_sumsq.const_data_ptr<T>()[i]);
+                   g_logp.const_data_ptr<T>()[i], g_entropy.const_data_ptr<T>()[i], g_sumsq.const_data_ptr<T>()[i],
+                   static_cast<T>(projection.scale), static_cast<T>(projection.softcap));
     }
   });
   std::fill(data + count * vocab, data + logits.numel(), T(0));
@@ -253,9 +279,12 @@ at::Tensor times_projection(const at::Tensor& dz, const at::Tensor& projection) 
 class VocabFunction : public torch::autograd::Function<VocabFunction> {
  public:
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
-                                                const at::Tensor& projection, const at::Tensor& targets) {
-    Forward out = forward_pass(hidden, projection, targets);
-    context->save_for_backward({hidden, projection, targets.contiguous(), out.rows});
+                                                const at::Tensor& weight, double scale, double softcap,
+                                                const at::Tensor& targets) {
+    Forward out = forward_pass(hidden, {weight, scale, softcap}, targets);
+    context->save_for_backward({hidden, weight, targets.contiguous(), out.rows});
+    context->saved_data["scale"] = scale;
+    context->saved_data["softcap"] = softcap;
     context->mark_non_differentiable({out.result.argmax});
     return {out.result.logp, out.result.entropy, out.result.sumsq, out.result.argmax};
   }
@@ -263,29 +292,33 @@ class VocabFunction : public torch::autograd::Function<VocabFunction> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& grads) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor &hidden = saved[0], &projection = saved[1], &targets = saved[2], &rows = saved[3];
+    const at::Tensor &hidden = saved[0], &weight = saved[1], &targets = saved[2], &rows = saved[3];
+    const VocabProjection projection(weight, context->saved_data["scale"].toDouble(),
+                                     context->saved_data["softcap"].toDouble());
     const at::NoGradGuard no_grad;
     const at::ScalarType type = result_type(hidden);
     const at::Tensor g_logp = grads[0].contiguous(), g_entropy = grads[1].contiguous(), g_sumsq = grads[2].contiguous();
     const bool want_hidden = context->needs_input_grad(0), want_projection = context->needs_input_grad(1);
     at::Tensor d_hidden = want_hidden ? at::empty(hidden.sizes(), hidden.options()) : at::Tensor();
-    at::Tensor d_projection = want_projection ? at::zeros(projection.sizes(), type) : at::Tensor();
+    at::Tensor d_projection = want_projection ? at::zeros(weight.sizes(), type) : at::Tensor();
     const int64_t n = hidden.size(0);
-    const int64_t chunk = chunk_rows(projection.size(0), c10::elementSize(type));
+    const int64_t chunk = chunk_rows(weight.size(0), c10::elementSize(type));
     for (int64_t begin = 0; begin < n; begin += chunk) {
       const int64_t count = std::min(chunk, n - begin);
       const at::Tensor h = pad_rows(hidden.narrow(0, begin, count));
       at::Tensor dz = product(h, projection);
       if (type == at::kDouble) {
-        gradient_chunk<double>(dz, begin, count, targets.data_ptr<int64_t>(), rows, g_logp, g_entropy, g_sumsq);
+        gradient_chunk<double>(dz, begin, count, targets.data_ptr<int64_t>(), rows, g_logp, g_entropy, g_sumsq,
+                               projection);
       } else {
-        gradient_chunk<float>(dz, begin, count, targets.data_ptr<int64_t>(), rows, g_logp, g_entropy, g_sumsq);
+        gradient_chunk<float>(dz, begin, count, targets.data_ptr<int64_t>(), rows, g_logp, g_entropy, g_sumsq,
+                              projection);
       }
-      if (want_hidden) d_hidden.narrow(0, begin, count).copy_(times_projection(dz, projection).narrow(0, 0, count));
+      if (want_hidden) d_hidden.narrow(0, begin, count).copy_(times_projection(dz, weight).narrow(0, 0, count));
       if (want_projection) d_projection.addmm_(dz.t(), h.to(type));
     }
-    if (want_projection) d_projection = d_projection.to(projection.scalar_type());
-    return {d_hidden, d_projection, at::Tensor()};
+    if (want_projection) d_projection = d_projection.to(weight.scalar_type());
+    return {d_hidden, d_projection, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -294,21 +327,22 @@ class VocabFunction : public torch::autograd::Function<VocabFunction> {
 RowSoftmax row_softmax(std::span<const float> logits) { return checked_row(logits); }
 RowSoftmax row_softmax(std::span<const double> logits) { return checked_row(logits); }
 
-VocabQuantities vocab_quantities(const at::Tensor& hidden, const at::Tensor& projection, const at::Tensor& targets) {
+VocabQuantities vocab_quantities(const at::Tensor& hidden, const VocabProjection& projection,
+                                 const at::Tensor& targets) {
   return forward_pass(hidden, projection, targets).result;
 }
 
-VocabQuantities vocab_quantities_with_grad(const at::Tensor& hidden, const at::Tensor& projection,
+VocabQuantities vocab_quantities_with_grad(const at::Tensor& hidden, const VocabProjection& projection,
                                            const at::Tensor& targets) {
-  const auto out = VocabFunction::apply(hidden, projection, targets);
+  const auto out = VocabFunction::apply(hidden, projection.weight, projection.scale, projection.softcap, targets);
   return {out[0], out[1], out[2], out[3]};
 }
 
-at::Tensor vocab_logits(const at::Tensor& hidden, const at::Tensor& projection) {
-  check_operands(hidden, projection);
+at::Tensor vocab_logits(const at::Tensor& hidden, const VocabProjection& projection) {
+  check_operands(hidden, projection.weight);
   const at::NoGradGuard no_grad;
   const int64_t n = hidden.size(0);
-  if (n == 0) return at::empty({0, projection.size(0)}, result_type(hidden));
+  if (n == 0) return at::empty({0, projection.weight.size(0)}, result_type(hidden));
   return product(pad_rows(hidden), projection).narrow(0, 0, n);
 }
 

@@ -1,7 +1,7 @@
 // The chunked operator over the vocabulary: hidden states in, per-position quantities out, without ever holding a
 // [tokens, vocabulary] tensor.
 //
-// With z = h W^T the logits of a position, m = max z, lse = m + log sum exp(z - m) and p = exp(z - lse):
+// With z the logits of a position (VocabProjection), m = max z, lse = m + log sum exp(z - m) and p = exp(z - lse):
 //   logp    = z_target - lse
 //   entropy = -sum p log p            (nats)
 //   sumsq   = sum p^2                 (the WPO weight of PEERS.md 1.3 is built from it)
@@ -14,8 +14,19 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 
 namespace merit::nn {
+
+// What turns hidden states into logits: z = h W^T, times `scale`, and with a soft cap c of above 0 then c tanh(z / c)
+// (Gemma 2). A bare matrix is a projection without either.
+struct VocabProjection {
+  VocabProjection(at::Tensor weight, double scale = 1, double softcap = 0)  // NOLINT: a matrix is one
+      : weight(std::move(weight)), scale(scale), softcap(softcap) {}
+  at::Tensor weight;  // [V, H]
+  double scale;
+  double softcap;
+};
 
 // One quantity per position: float32, or float64 if the hidden states are.
 struct VocabQuantities {
@@ -28,16 +39,17 @@ struct VocabQuantities {
 // hidden [n, H], projection [V, H] of the same dtype, targets [n] int64 with values -1 .. V-1 (-1: no target).
 // No gradients. Rows are padded inside. n = 0 gives empty tensors. Error(kData) for a target outside the vocabulary,
 // Error(kNumeric) if a row's logits hold a NaN or +infinity or are all -infinity, naming the row. Thread-safe.
-VocabQuantities vocab_quantities(const at::Tensor& hidden, const at::Tensor& projection, const at::Tensor& targets);
+VocabQuantities vocab_quantities(const at::Tensor& hidden, const VocabProjection& projection,
+                                 const at::Tensor& targets);
 
 // The same with gradients to hidden and projection for logp, entropy and sumsq (argmax has none): backward recomputes
 // the logits chunk by chunk, so memory stays that of one chunk. No double backward.
-VocabQuantities vocab_quantities_with_grad(const at::Tensor& hidden, const at::Tensor& projection,
+VocabQuantities vocab_quantities_with_grad(const at::Tensor& hidden, const VocabProjection& projection,
                                            const at::Tensor& targets);
 
 // Whole rows of logits, for sampling: hidden [n, H] -> [n, V] float32 (float64 for float64). The caller keeps n small.
 // The bits are those that vocab_quantities reduces.
-at::Tensor vocab_logits(const at::Tensor& hidden, const at::Tensor& projection);
+at::Tensor vocab_logits(const at::Tensor& hidden, const VocabProjection& projection);
 
 // The reductions of one row, in the order that every caller shares.
 struct RowSoftmax {

@@ -45,14 +45,6 @@ nn::ModelConfig read_config(const fs::path& path) {
   return nn::config_from_gguf(formats::GgufFile(path));
 }
 
-// The matrix products of the model: what the promise of equal bits rests on.
-std::vector<nn::ProductShape> product_shapes(const nn::ModelConfig& config) {
-  return {{config.hidden_size, config.q_size() + 2 * config.kv_size()},
-          {config.q_size(), config.hidden_size},
-          {config.hidden_size, 2 * config.ffn_size},
-          {config.ffn_size, config.hidden_size}};
-}
-
 }  // namespace
 
 at::ScalarType parse_dtype(const std::string& name) {

@@ -45,7 +45,7 @@ Reader counting_reader(nn::ReadStats& stats) {
     nn::ForestBuilder forest;
     std::vector<nn::PathResult> zeros;
     for (const nn::PathRequest& path : paths) {
-      forest.add(path.ids);
+      forest.add(path.ids, {}, model.config().rope_regime(static_cast<int64_t>(path.ids.size())));
       stats.tokens_asked += static_cast<int64_t>(path.ids.size());
       nn::PathResult& result = zeros.emplace_back();
       if (path.logps_from >= 0) result.logps.resize(path.ids.size() - static_cast<size_t>(path.logps_from));

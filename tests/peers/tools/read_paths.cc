@@ -66,7 +66,7 @@ int run(int argc, char** argv) {
     const auto split = static_cast<int64_t>(asked[i]);
     out["hidden"] = hidden.defined() ? rows(hidden.slice(0, 0, split)) : OrderedJson::array();
     out["logits"] = hidden.defined() && hidden.size(0) > split
-                        ? rows(nn::vocab_logits(hidden.slice(0, split).to(model->dtype()), model->vocab_weight()))
+                        ? rows(nn::vocab_logits(hidden.slice(0, split).to(model->dtype()), model->vocab()))
                         : OrderedJson::array();
     std::cout << dump_json(out) << "\n";
   }

@@ -1,6 +1,8 @@
 // The parts of a Tokenizer, as the loaders put them together.
 #pragma once
 
+#include <filesystem>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -42,5 +44,17 @@ struct TokenizerImpl {
   SpecialIds special;
   std::string class_name = "PreTrainedTokenizerFast";
 };
+
+// The roles (and class) that a tokenizer_config.json, or an object like it, names. Error(kData) if such a token is not
+// in the vocabulary.
+void set_roles(TokenizerImpl& impl, const Json& config);
+// A token with its flags as the files write it: content, special, single_word, lstrip, rstrip, normalized; `known` are
+// further members that may stand there and mean nothing here.
+AddedToken read_added_token(const Json& json, const std::string& where, std::initializer_list<const char*> known = {});
+// A folder's JSON file as an object, or null if there is none.
+Json read_json_if_there(const std::filesystem::path& path);
+
+// A folder without tokenizer.json: vocab.txt, vocab.json and merges.txt, or a SentencePiece model.
+Tokenizer load_slow_folder(const std::filesystem::path& folder);
 
 }  // namespace merit::text

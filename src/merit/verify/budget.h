@@ -16,7 +16,7 @@ struct Undecided {
 class Budget {
  public:
   // About 50 ms and far below 64 MiB: every word that is kept was paid for.
-  static constexpr uint64_t kDefault = 3'000'000;
+  static constexpr uint64_t kDefault = 2'000'000;
   // No integer may need more bits.
   static constexpr size_t kMaxBits = 1 << 15;
 

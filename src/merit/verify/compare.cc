@@ -192,14 +192,13 @@ class Comparer {
     if (unit_a && !unit_b) unit_b = take_letter_unit(y);
     if (unit_b && !unit_a) unit_a = take_letter_unit(x);
     if (unit_a && unit_b && !options_.ignore_units && !loose()) return quantities(*x.value, *unit_a, *y.value, *unit_b);
-    if (x.percent || y.percent) return percents(a, b, x, y);
     const bool units = unit_a.has_value() != unit_b.has_value();
     if (units && (unit_a ? x.unit : y.unit) == "deg" && is_angle(unit_a ? *y.value : *x.value)) {
       const Unit radian = *find_unit("rad");
       return unit_a ? quantities(*x.value, *unit_a, over_pi(*y.value), radian)
                     : quantities(over_pi(*x.value), radian, *y.value, *unit_b);
     }
-    Decision out = numbers(*x.value, *y.value);
+    Decision out = x.percent || y.percent ? percents(a, b, x, y) : numbers(*x.value, *y.value);
     if (out.equal() && units) out.rule = "reading: unit left out";
     if (!out.equal() && !unit_a && !unit_b) {
       // "5m" against 5: a letter that is a unit's sign.
@@ -362,6 +361,10 @@ class Comparer {
   }
 
   Decision sets(const Expr& a, const Expr& b) {
+    if (is_value(a) || is_value(b) || (a.op == Op::kMatrix) != (b.op == Op::kMatrix) ||
+        (a.op == Op::kRatio) != (b.op == Op::kRatio)) {
+      return different("kinds", "different kinds of answer");
+    }
     const auto x = real_set(a, budget_);
     const auto y = x ? real_set(b, budget_) : std::nullopt;
     if (x && y) return RealSet::compare(*x, *y, budget_);
@@ -369,11 +372,8 @@ class Comparer {
       return a.flags == b.flags ? in_order(a, b, "intervals") : different("intervals", "open and closed ends");
     }
     if (a == b) return equal_by("same form");
-    if (a.op != b.op) {
-      if (is_value(a) || is_value(b) || (a.op == Op::kMatrix) != (b.op == Op::kMatrix))
-        return different("kinds", "different kinds of answer");
-      if (a.op == Op::kTuple || b.op == Op::kTuple) return different("kinds", "different kinds of answer");
-    }
+    if (a.op != b.op && (a.op == Op::kTuple || b.op == Op::kTuple))
+      return different("kinds", "different kinds of answer");
     if (a.op == b.op && (a.op == Op::kUnion || a.op == Op::kIntersection)) {
       const Decision out = without_order(a.kids, b.kids);
       return out.equal() ? out : unknown("sets that are not read");

@@ -227,8 +227,7 @@ MathReading last_of_text(std::string_view text) {
   return line.size() <= 60 ? words(line) : unreadable("no answer");
 }
 
-MathReading read(std::string_view text) {
-  const std::optional<MarkedAnswer> marked = find_mark(text);
+MathReading read(std::string_view text, const std::optional<MarkedAnswer>& marked) {
   if (!marked) return last_of_text(text);
   if (marked->mark == Mark::kBoxed) {
     if (marked->text.empty()) return unreadable("an empty box");
@@ -255,11 +254,11 @@ Verdict unknown(AbstainCause cause, std::string reason, std::string extracted = 
 
 }  // namespace
 
-MathReading read_math_response(std::string_view response) { return read(response); }
+MathReading read_math_response(std::string_view response) { return read(response, find_mark(response)); }
 
 MathReading read_math_reference(std::string_view reference) {
   const std::string_view text = trim(reference);
-  if (const auto marked = find_mark(text)) return read(text);
+  if (const auto marked = find_mark(text)) return read(text, marked);
   const std::vector<Span> spans = formulas(text);
   if (spans.empty() || !is_prose(text)) {
     MathReading reading = parsed(text);
@@ -267,7 +266,7 @@ MathReading read_math_reference(std::string_view reference) {
     if (!reading.readable && text.find_first_of("\\0123456789^_=") == std::string_view::npos) return words(text);
     return reading;
   }
-  return read(text);
+  return read(text, std::nullopt);
 }
 
 Verdict verify_math(std::string_view response, std::string_view reference, const VerifyOptions& options) {

@@ -231,6 +231,7 @@ std::optional<RealSet> real_set(const Expr& e, Budget& budget) {
       return RealSet::interval(e.kids[0], e.kids[1], e.flags & kOpenLeft, e.flags & kOpenRight, budget);
     case Op::kTuple:
       if (e.kids.size() != 2 || !is_scalar(e.kids[0]) || !is_scalar(e.kids[1])) return std::nullopt;
+      if (order(e.kids[0], e.kids[1], budget) > 0) return std::nullopt;  // a point then, no interval
       return RealSet::interval(e.kids[0], e.kids[1], true, true, budget);
     case Op::kNamedSet:
       if (e.name == "R") return RealSet::all();

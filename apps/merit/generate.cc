@@ -137,7 +137,9 @@ int dry_run(const Options& options, const CLI::App& command, const reward::Model
 
 int run(const Options& options, const CLI::App& command) {
   nn::validate(options.sampling);
-  const reward::Model model(options.model.model, options.model.resolve());
+  reward::ModelOptions loading = options.model.resolve();
+  loading.stored = false;  // steps of few rows
+  const reward::Model model(options.model.model, loading);
   if (options.dry_run) return dry_run(options, command, model);
   nn::SamplingParams sampling = options.sampling;
   sampling.stop_ids = model.encoder().stop_ids();

@@ -291,7 +291,7 @@ Weights random_weights(const ModelConfig& c, uint64_t seed, at::ScalarType dtype
   };
   const int64_t up = c.gated ? 2 : 1;
   Weights w;
-  w.embedding = random_tensor({c.vocab_size, c.hidden_size}, 0, 1, rng, dtype);
+  w.embedding = Matrix(random_tensor({c.vocab_size, c.hidden_size}, 0, 1, rng, dtype));
   if (c.learned_positions) w.positions = random_tensor({c.max_positions, c.hidden_size}, 0, 0.5, rng, dtype);
   for (int64_t i = 0; i < c.layers; ++i) {
     LayerWeights layer;
@@ -319,14 +319,14 @@ Weights random_weights(const ModelConfig& c, uint64_t seed, at::ScalarType dtype
     w.layers.push_back(std::move(layer));
   }
   w.final_norm = norm(c.hidden_size);
-  w.vocab = c.tie_embeddings ? w.embedding : matrix(c.vocab_size, c.hidden_size);
+  w.vocab = c.tie_embeddings ? w.embedding : Matrix(matrix(c.vocab_size, c.hidden_size));
   return w;
 }
 
 std::vector<std::vector<double>> slow_hidden(const ModelConfig& c, const Weights& weights,
                                              const std::vector<int32_t>& ids) {
   const int64_t regime = c.rope_regime(static_cast<int64_t>(ids.size()));
-  const Row embedding = values(weights.embedding);
+  const Row embedding = values(weights.embedding.dense());
   const Row positions = c.learned_positions ? values(weights.positions) : Row();
   Rows x;
   for (size_t t = 0; t < ids.size(); ++t) {

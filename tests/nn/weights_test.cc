@@ -10,6 +10,7 @@
 #include "merit/core/file.h"
 #include "merit/formats/gguf.h"
 #include "merit/formats/safetensors.h"
+#include "merit/nn/read.h"
 #include "merit/nn/transformer.h"
 #include "merit/nn/weight_names.h"
 #include "slow_model_support.h"
@@ -67,8 +68,8 @@ std::vector<Named> take_apart_gguf(const ModelConfig& c, const Weights& w, bool 
   return out;
 }
 
-// A GGUF file of float32 tensors without metadata: the config is given.
-std::string gguf_bytes(const std::vector<Named>& tensors) {
+// A GGUF file of float32 tensors without metadata: the config is given. With `halves`, matrices are float16.
+std::string gguf_bytes(const std::vector<Named>& tensors, bool halves = false) {
   std::string header("GGUF", 4), data;
   auto put = [&](auto value) { header.append(reinterpret_cast<const char*>(&value), sizeof(value)); };
   put(uint32_t{3});
@@ -79,9 +80,11 @@ std::string gguf_bytes(const std::vector<Named>& tensors) {
     header += t.name;
     put(static_cast<uint32_t>(t.tensor.dim()));
     for (int64_t d = t.tensor.dim() - 1; d >= 0; --d) put(static_cast<uint64_t>(t.tensor.size(d)));
-    put(uint32_t{0});
+    const bool half = halves && t.tensor.dim() == 2;
+    const at::Tensor values = half ? t.tensor.to(at::kHalf) : t.tensor;
+    put(uint32_t{half});  // ggml's numbers: 0 is float32, 1 float16
     put(static_cast<uint64_t>(data.size()));
-    data.append(reinterpret_cast<const char*>(t.tensor.const_data_ptr<float>()), t.tensor.numel() * sizeof(float));
+    data.append(static_cast<const char*>(values.const_data_ptr()), values.numel() * values.element_size());
     data.resize((data.size() + 31) / 32 * 32);
   }
   header.resize((header.size() + 31) / 32 * 32);
@@ -157,6 +160,32 @@ TEST(Weights, ConvertsToTheComputeDtypeOnCacheLines) {
     EXPECT_TRUE(at::equal(loaded.layers[1].qkv.weight(), made.layers[1].qkv.weight().to(dtype)));
     for (const at::Tensor& tensor : loaded.parameters()) {
       EXPECT_EQ(reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) % 64, 0u);
+    }
+  }
+}
+
+// Matrices that stay in the file, in the order of rows there, give the bits of matrices that were widened and ordered.
+TEST(Weights, StoredMatricesComputeAsLoadedOnes) {
+  for (const ModelConfig& config : shapes()) {
+    const Weights made = testing::random_weights(config, 5, at::kFloat);
+    const std::string bytes = gguf_bytes(take_apart_gguf(config, made, true), true);
+    const auto file = std::make_shared<const formats::GgufFile>(view(bytes), "model.gguf");
+    const Weights loaded = load_weights(config, *file, at::kFloat);
+    const Weights stored = load_weights(config, *file, at::kFloat, file, true);
+    ASSERT_TRUE(stored.embedding.is_stored() && stored.layers[0].qkv.matrix().is_stored());
+    EXPECT_EQ(stored.vocab.is_same(stored.embedding), config.tie_embeddings);
+    Rng rng(1);
+    std::vector<std::vector<int32_t>> paths = testing::random_tree(rng, config.vocab_size, 6);
+    std::vector<PathRequest> requests;
+    for (std::vector<int32_t>& ids : paths) {
+      const auto size = static_cast<int32_t>(ids.size());
+      requests.push_back({.ids = ids, .logps_from = 1, .hidden_at = {size - 1}});
+    }
+    const auto a = read(Transformer(config, loaded), requests);
+    const auto b = read(Transformer(config, stored), requests);
+    for (size_t i = 0; i < a.size(); ++i) {
+      EXPECT_TRUE(at::equal(a[i].hidden, b[i].hidden)) << i;
+      EXPECT_EQ(a[i].logps, b[i].logps) << i;
     }
   }
 }

@@ -214,13 +214,13 @@ at::Tensor ForestState::Impl::gather(const at::Tensor& from, std::span<const int
 }
 
 at::Tensor ForestState::Impl::embed() const {
-  std::vector<int64_t> tokens;
+  at::Tensor tokens = at::empty({queued()}, at::kLong);
   std::vector<int64_t> depths;
-  for (const QueuedRow& row : queue_) {
-    tokens.push_back(row.token);
-    depths.push_back(row.depth);
+  for (int64_t i = 0; i < queued(); ++i) {
+    tokens.mutable_data_ptr<int64_t>()[i] = queue_[i].token;
+    depths.push_back(queue_[i].depth);
   }
-  at::Tensor x = gather(model_.weights().embedding, tokens);
+  at::Tensor x = pad_rows(model_.weights().embedding.gather(tokens));
   if (config_.embedding_scale != 1) x.mul_(embedding_scale(config_, model_.dtype()));
   if (config_.learned_positions) x.add_(gather(model_.weights().positions, depths));
   return x;

@@ -200,7 +200,7 @@ at::Tensor embed(const ModelConfig& config, const Weights& weights, const Forest
       depths.mutable_data_ptr<int64_t>()[node.begin + i] = node.depth + i;
     }
   }
-  at::Tensor x = at::index_select(weights.embedding, 0, ids);
+  at::Tensor x = at::index_select(weights.embedding.dense(), 0, ids);
   if (config.embedding_scale != 1) x = x * embedding_scale(config, weights.dtype());
   return config.learned_positions ? x + at::index_select(weights.positions, 0, depths) : x;
 }

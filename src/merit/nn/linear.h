@@ -49,6 +49,8 @@ class Matrix {
 
   bool defined() const { return dense_.defined() || stored_ != nullptr; }
   bool is_stored() const { return stored_ != nullptr; }
+  // Whether both are one object in memory, as in a model that ties its embedding and its vocabulary projection.
+  bool is_same(const Matrix& other) const { return stored_ == other.stored_ && dense_.is_same(other.dense_); }
   int64_t in_features() const;
   int64_t out_features() const;
   at::ScalarType dtype() const { return dtype_; }

@@ -40,7 +40,8 @@ ModelConfig load_config(const std::filesystem::path& path, const formats::Weight
 std::shared_ptr<const Transformer> Transformer::load(const std::filesystem::path& path, const LoadOptions& options) {
   const auto source = formats::open_weights(path);
   ModelConfig config = load_config(path, *source);
-  Weights weights = load_weights(config, *source, options.dtype, options.mapped ? source : nullptr);
+  Weights weights =
+      load_weights(config, *source, options.dtype, options.mapped || options.stored ? source : nullptr, options.stored);
   return std::make_shared<const Transformer>(std::move(config), std::move(weights));
 }
 

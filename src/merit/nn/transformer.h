@@ -25,6 +25,9 @@ struct LoadOptions {
   // Leave tensors that need no change in the mapped file. They are read-only: false for parameters that will be changed
   // in place.
   bool mapped = true;
+  // Leave matrices in the file's narrower type and widen them where they are used, with the same bits: the file's
+  // memory instead of the widened one's and nothing to load, for 1% of a long pass; steps of few rows pay more.
+  bool stored = false;
 };
 
 class Transformer {

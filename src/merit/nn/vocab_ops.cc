@@ -136,7 +136,7 @@ void scale_and_cap(T* z, int64_t count, T scale, T cap) {
 
 // hidden [16 k, H] -> logits [16 k, V], float32 or float64.
 at::Tensor product(const at::Tensor& hidden, const VocabProjection& projection) {
-  at::Tensor z = Matrix(projection.weight).multiply_wide(hidden);
+  at::Tensor z = projection.weight.multiply_wide(hidden);
   if (projection.scale == 1 && projection.softcap == 0) return z;
   if (z.scalar_type() == at::kDouble) {
     scale_and_cap<double>(z.mutable_data_ptr<double>(), z.numel(), projection.scale, projection.softcap);
@@ -151,9 +151,9 @@ at::ScalarType result_type(const at::Tensor& hidden) {
   return hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
 }
 
-void check_operands(const at::Tensor& hidden, const at::Tensor& projection) {
-  MERIT_CHECK(hidden.dim() == 2 && projection.dim() == 2 && hidden.size(1) == projection.size(1));
-  MERIT_CHECK(hidden.scalar_type() == projection.scalar_type());
+void check_operands(const at::Tensor& hidden, const Matrix& projection) {
+  MERIT_CHECK(hidden.dim() == 2 && hidden.size(1) == projection.in_features());
+  MERIT_CHECK(hidden.scalar_type() == projection.dtype());
   MERIT_CHECK(hidden.scalar_type() == at::kFloat || hidden.scalar_type() == at::kBFloat16 ||
               hidden.scalar_type() == at::kDouble);
 }
@@ -210,7 +210,7 @@ Forward forward_pass(const at::Tensor& hidden, const VocabProjection& projection
   check_operands(hidden, projection.weight);
   const at::NoGradGuard no_grad;
   const int64_t n = hidden.size(0);
-  const int64_t vocab = projection.weight.size(0);
+  const int64_t vocab = projection.weight.out_features();
   const at::Tensor ids = checked_targets(targets, n, vocab);
   const at::ScalarType type = result_type(hidden);
   Forward out{{at::empty({n}, type), at::empty({n}, type), at::empty({n}, type), at::empty({n}, at::kLong)},
@@ -334,7 +334,8 @@ VocabQuantities vocab_quantities(const at::Tensor& hidden, const VocabProjection
 
 VocabQuantities vocab_quantities_with_grad(const at::Tensor& hidden, const VocabProjection& projection,
                                            const at::Tensor& targets) {
-  const auto out = VocabFunction::apply(hidden, projection.weight, projection.scale, projection.softcap, targets);
+  const auto out =
+      VocabFunction::apply(hidden, projection.weight.dense(), projection.scale, projection.softcap, targets);
   return {out[0], out[1], out[2], out[3]};
 }
 
@@ -342,7 +343,7 @@ at::Tensor vocab_logits(const at::Tensor& hidden, const VocabProjection& project
   check_operands(hidden, projection.weight);
   const at::NoGradGuard no_grad;
   const int64_t n = hidden.size(0);
-  if (n == 0) return at::empty({0, projection.weight.size(0)}, result_type(hidden));
+  if (n == 0) return at::empty({0, projection.weight.out_features()}, result_type(hidden));
   return product(pad_rows(hidden), projection).narrow(0, 0, n);
 }
 

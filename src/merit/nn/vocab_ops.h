@@ -16,14 +16,18 @@
 #include <span>
 #include <utility>
 
+#include "merit/nn/linear.h"
+
 namespace merit::nn {
 
 // What turns hidden states into logits: z = h W^T, times `scale`, and with a soft cap c of above 0 then c tanh(z / c)
 // (Gemma 2). A bare matrix is a projection without either.
 struct VocabProjection {
-  VocabProjection(at::Tensor weight, double scale = 1, double softcap = 0)  // NOLINT: a matrix is one
+  VocabProjection(Matrix weight, double scale = 1, double softcap = 0)  // NOLINT: a matrix is one
       : weight(std::move(weight)), scale(scale), softcap(softcap) {}
-  at::Tensor weight;  // [V, H]
+  VocabProjection(at::Tensor weight, double scale = 1, double softcap = 0)  // NOLINT
+      : VocabProjection(Matrix(std::move(weight)), scale, softcap) {}
+  Matrix weight;  // [V, H]
   double scale;
   double softcap;
 };

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "merit/core/error.h"
 #include "merit/formats/gguf.h"
@@ -43,6 +44,49 @@ bool same_type(formats::DType stored, at::ScalarType dtype) {
          (stored == formats::DType::kF64 && dtype == at::kDouble);
 }
 
+// A matrix in the pages of a file: pieces one after the other, the rows of each in the file's order or another.
+class FileRows : public StoredRows {
+ public:
+  struct Piece {
+    formats::TensorView view;
+    std::vector<int64_t> file_row;  // of each row of the piece; empty: as they are
+  };
+  FileRows(std::vector<Piece> pieces, std::shared_ptr<const formats::WeightSource> files)
+      : pieces_(std::move(pieces)), files_(std::move(files)) {
+    for (const Piece& piece : pieces_) rows_ += piece.view.shape[0];
+  }
+
+  int64_t rows() const override { return rows_; }
+  int64_t columns() const override { return pieces_.front().view.shape[1]; }
+  void widen(int64_t begin, int64_t end, float* out) const override {
+    const int64_t width = columns();
+    int64_t first = 0;  // of the piece
+    for (const Piece& piece : pieces_) {
+      const int64_t from = std::max<int64_t>(begin - first, 0);
+      const int64_t to = std::min(end - first, piece.view.shape[0]);
+      if (from < to) widen_piece(piece, from, to, out + (first + from - begin) * width);
+      first += piece.view.shape[0];
+    }
+  }
+
+ private:
+  void widen_piece(const Piece& piece, int64_t from, int64_t to, float* out) const {
+    const auto width = static_cast<size_t>(columns());
+    if (piece.file_row.empty()) {
+      formats::to_float(formats::rows(piece.view, from, to), {out, static_cast<size_t>(to - from) * width});
+      return;
+    }
+    for (int64_t row = from; row < to; ++row, out += width) {
+      const int64_t at = piece.file_row[static_cast<size_t>(row)];
+      formats::to_float(formats::rows(piece.view, at, at + 1), {out, width});
+    }
+  }
+
+  std::vector<Piece> pieces_;
+  std::shared_ptr<const formats::WeightSource> files_;
+  int64_t rows_ = 0;
+};
+
 // Which tensor of the file: a row of the table, and what its placeholders stand for.
 struct Place {
   int64_t layer = 0;
@@ -53,8 +97,9 @@ struct Place {
 class Loader {
  public:
   Loader(const ModelConfig& config, const formats::WeightSource& source, at::ScalarType dtype,
-         std::shared_ptr<const formats::WeightSource> files)
+         std::shared_ptr<const formats::WeightSource> files, bool stored)
       : config_(config), source_(source), dtype_(dtype), files_(std::move(files)) {
+    stored_ = stored && (dtype == at::kFloat || (dtype == at::kBFloat16 && !multiplies_bfloat16()));
     const Architecture& architecture = architecture_of(config.architecture, source.where());
     const bool gguf = dynamic_cast<const formats::GgufFile*>(&source) != nullptr;
     names_ = gguf ? architecture.gguf_names : architecture.hf_names;
@@ -71,7 +116,7 @@ class Loader {
     Weights w;
     const ModelConfig& c = config_;
     w.embedding = matrix(Slot::kEmbedding, c.hidden_size, {});
-    if (c.learned_positions) w.positions = matrix(Slot::kPositions, c.hidden_size, {});
+    if (c.learned_positions) w.positions = tensor(Slot::kPositions, c.hidden_size, {});
     for (int64_t i = 0; i < c.layers; ++i) w.layers.push_back(load_layer(i));
     w.final_norm = norm(Slot::kFinalNorm, 0);
     if (c.tie_embeddings) {
@@ -228,7 +273,35 @@ class Loader {
         at::TensorOptions().dtype(dtype_));
   }
 
-  at::Tensor matrix(Slot slot, int64_t width, const Place& place) const {
+  // The matrix as it stands in the file, if it is to stay there.
+  std::shared_ptr<const FileRows> in_file(Slot slot, int64_t width, const Place& place) const {
+    if (!stored_) return nullptr;
+    std::map<int64_t, FileRows::Piece> pieces;  // by their first row
+    for (const WeightName* row : rows_of(slot, place)) {
+      const RowRange range = piece_rows(config_, slot, row->piece);
+      FileRows::Piece piece{view_of(*row, place, range.count, width), {}};
+      const formats::DTypeInfo& type = formats::info(piece.view.dtype);
+      const bool narrow = type.block_bytes < type.block * static_cast<int64_t>(sizeof(float));
+      if (!narrow || row->layout == Layout::kColumns) return nullptr;
+      if (row->layout != Layout::kRows && row->layout != Layout::kStacked) {
+        piece.file_row.resize(static_cast<size_t>(range.count));
+        for (int64_t r = 0; r < range.count; ++r) {
+          piece.file_row[static_cast<size_t>(row_in_slot(config_, row->layout, r))] = r;
+        }
+      }
+      pieces.emplace(range.begin, std::move(piece));
+    }
+    std::vector<FileRows::Piece> in_order;
+    for (auto& [begin, piece] : pieces) in_order.push_back(std::move(piece));
+    return std::make_shared<const FileRows>(std::move(in_order), files_);
+  }
+
+  Matrix matrix(Slot slot, int64_t width, const Place& place) const {
+    if (auto rows = in_file(slot, width, place)) return Matrix(std::move(rows), dtype_);
+    return Matrix(tensor(slot, width, place));
+  }
+
+  at::Tensor tensor(Slot slot, int64_t width, const Place& place) const {
     const int64_t rows = piece_rows(config_, slot, Piece::kWhole).count;
     at::Tensor out;
     for (const WeightName* row : rows_of(slot, place)) {
@@ -260,6 +333,7 @@ class Loader {
   const formats::WeightSource& source_;
   at::ScalarType dtype_;
   std::shared_ptr<const formats::WeightSource> files_;
+  bool stored_ = false;
   std::span<const WeightName> names_;
   double offset_ = 0;
   std::string bare_;
@@ -283,7 +357,7 @@ std::vector<Parameter> all_parameters(const Weights& w) {
   auto add_linear = [&](Slot slot, int64_t i, int64_t e, const Linear& l) {
     if (l.matrix().defined()) add(slot, i, e, l.weight(), l.bias());
   };
-  add(Slot::kEmbedding, 0, 0, w.embedding, {});
+  add(Slot::kEmbedding, 0, 0, w.embedding.dense(), {});
   add(Slot::kPositions, 0, 0, w.positions, {});
   for (size_t l = 0; l < w.layers.size(); ++l) {
     const auto i = static_cast<int64_t>(l);
@@ -305,7 +379,7 @@ std::vector<Parameter> all_parameters(const Weights& w) {
     add_norm(Slot::kMlpPostNorm, i, layer.mlp_post_norm);
   }
   add_norm(Slot::kFinalNorm, 0, w.final_norm);
-  if (!w.vocab.is_same(w.embedding)) add(Slot::kVocab, 0, 0, w.vocab, {});
+  if (w.vocab.defined() && !w.vocab.is_same(w.embedding)) add(Slot::kVocab, 0, 0, w.vocab.dense(), {});
   return all;
 }
 
@@ -327,11 +401,12 @@ std::vector<at::Tensor> Weights::parameters() const {
 }
 
 Weights load_weights(const ModelConfig& config, const formats::WeightSource& source, at::ScalarType dtype,
-                     std::shared_ptr<const formats::WeightSource> files) {
+                     std::shared_ptr<const formats::WeightSource> files, bool stored) {
+  MERIT_CHECK(!stored || files);
   if (dtype != at::kFloat && dtype != at::kBFloat16 && dtype != at::kDouble) {
     fail(ErrorKind::kUsage, "{}: the compute dtype must be float32, bfloat16 or float64", source.where());
   }
-  return Loader(config, source, dtype, std::move(files)).load();
+  return Loader(config, source, dtype, std::move(files), stored).load();
 }
 
 double embedding_scale(const ModelConfig& config, at::ScalarType dtype) {

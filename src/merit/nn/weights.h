@@ -45,15 +45,15 @@ struct LayerWeights {
 };
 
 struct Weights {
-  at::Tensor embedding;  // [vocab, hidden]
+  Matrix embedding;      // [vocab, hidden]
   at::Tensor positions;  // [positions, hidden] where they are learned
   std::vector<LayerWeights> layers;
   NormWeights final_norm;  // [hidden]
-  at::Tensor vocab;        // [vocab, hidden]: the same tensor as `embedding` in a tied model; undefined in a folder
-                           // that has none, as those with a score head
+  Matrix vocab;            // [vocab, hidden]: the same as `embedding` in a tied model; undefined in a folder that has
+                           // none, as those with a score head
 
-  at::ScalarType dtype() const { return embedding.scalar_type(); }
-  // Every defined tensor once, in a fixed order: the handles share their storage.
+  at::ScalarType dtype() const { return embedding.dtype(); }
+  // Every defined tensor once, in a fixed order: the handles share their storage. Only if no matrix is stored.
   std::vector<at::Tensor> parameters() const;
 };
 
@@ -61,12 +61,14 @@ struct Weights {
 // another order there (weight_names.h) are put into ours. Error(kData) names the tensor, the shape wanted and the shape
 // found. Tensors the model does not use (a score head) are left alone.
 //
-// `files`, if given, keeps the mapped files of `source` open. A tensor that needs no change (its dtype, its rows, and a
+// `files`, if given, keeps the mapped files of `source` open. With `stored`, matrices whose type is narrower than the
+// compute dtype stay in the file and are widened where they are used (linear.h), but for transposed ones, and where the
+// processor multiplies the narrow type itself. A tensor that needs no change (its dtype, its rows, and a
 // 64-byte boundary where a product reads it) is then not copied: it lies in the mapped, read-only pages, and what
 // nobody reads is never loaded. Pages of tensors that are copied are let go as copying proceeds, so that peak memory is
 // that of the weights and little more.
 Weights load_weights(const ModelConfig& config, const formats::WeightSource& source, at::ScalarType dtype,
-                     std::shared_ptr<const formats::WeightSource> files = nullptr);
+                     std::shared_ptr<const formats::WeightSource> files = nullptr, bool stored = false);
 
 // The config's embedding_scale in the compute dtype.
 double embedding_scale(const ModelConfig& config, at::ScalarType dtype);

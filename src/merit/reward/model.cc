@@ -82,7 +82,7 @@ Model::~Model() = default;
 const nn::Transformer& Model::transformer() const {
   std::call_once(loaded_, [this] {
     nn::check_row_invariance(options_.dtype, product_shapes(config_));
-    transformer_ = nn::Transformer::load(path_, {.dtype = options_.dtype});
+    transformer_ = nn::Transformer::load(path_, {.dtype = options_.dtype, .stored = options_.stored});
   });
   return *transformer_;
 }

@@ -49,6 +49,8 @@ void check_difficulty(int difficulty) {
 
 const char* short_answer_request(verify::AnswerKind kind) {
   switch (kind) {
+    case verify::AnswerKind::kMath:
+      break;  // no family asks for more than a number
     case verify::AnswerKind::kNumber:
       return " Answer with the number only.";
     case verify::AnswerKind::kText:

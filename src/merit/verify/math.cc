@@ -92,6 +92,7 @@ struct Span {
 // line is money.
 std::vector<Span> formulas(std::string_view text) {
   std::vector<Span> spans;
+  size_t newline = 0;  // the first one from i on, looked for once a line
   for (size_t i = 0; i < text.size();) {
     std::string_view close;
     size_t open = 1;
@@ -110,7 +111,8 @@ std::vector<Span> formulas(std::string_view text) {
       ++i;
       continue;
     }
-    const size_t line = close == "$" || close == "\\)" ? std::min(text.find('\n', i), text.size()) : text.size();
+    if (newline <= i) newline = std::min(text.find('\n', i), text.size());
+    const size_t line = close == "$" || close == "\\)" ? newline : text.size();
     size_t end = i + open;
     while (end < line && !text.substr(end, line - end).starts_with(close))
       end += text[end] == '\\' && close[0] == '$' ? 2 : 1;

@@ -32,6 +32,10 @@ bench-score: build .venv-peers/.ready
 soak: build
 	MERIT_BUILD=$(BUILD) .venv/bin/python bench/score/soak.py
 
+# merit and Math-Verify on the same answers, then what step checking finds. Needs the shared data.
+bench-verify: build .venv-peers/.ready
+	OMP_NUM_THREADS=1 .venv-peers/bin/python bench/verify_peer.py $(BUILD)
+
 fuzz: .venv/.ready
 	scripts/fuzz.sh
 

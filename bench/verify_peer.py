@@ -3,7 +3,7 @@
 The items: the four published model answers to every GSM8K test question, and the pairs of verify_pairs.py. Each program
 reads reference and response of every item and compares them; the time is the processor's for that alone, so that other
 work on the machine does not count. Agreement on GSM8K is with the labels published with the answers. On the pairs the
-truth is known: a verdict "unknown" counts as wrong.
+truth is known: a verdict "unknown" counts as wrong. What bench/verify_steps.cc finds is shown too.
 """
 import collections
 import json
@@ -62,6 +62,9 @@ def main():
         result[name] = (ours, theirs)
         print(f"{name}: {len(items)} items, merit {1e6 * seconds / len(items):.1f} us, Math-Verify "
               f"{1e6 * peer_seconds / len(items):.0f} us an item, {peer_seconds / seconds:.0f} times")
+    steps = subprocess.run([Path(sys.argv[1]) / "bench" / "verify_steps", os.environ.get("MERIT_SHARED_DATA", "../shared/data")],
+                           capture_output=True, text=True, check=True)
+    print("".join("steps: " + line + "\n" for line in steps.stdout.splitlines()), end="")
     ours, theirs = result["gsm8k"]
     agreement = sum((o == "correct") == i["equal"] for o, i in zip(ours, solutions)) / len(solutions)
     peer_agreement = sum(t == i["equal"] for t, i in zip(theirs, solutions)) / len(solutions)

@@ -1,10 +1,10 @@
 // Is the answer in a response the reference answer? Decided exactly, in time linear in the texts, from the response
 // alone (the prompt is never seen, so an example in it earns nothing). Thread-safe: no state, no signals, no clocks.
 //
-// The answer is looked for in this order: the last `\boxed{...}`; the last line that starts with "####" or "A:"; the
-// last "answer is ..." or "answer: ..."; else the last value of the kind asked for in the text. The first of these
-// that occurs decides: a later kind is never tried because an earlier one was wrong, and of several marks of one kind
-// the last counts. See docs/verify.md.
+// The answer is looked for in this order: the last "final answer is ... I hope it is correct"; the last `\boxed{...}`;
+// the last line that starts with "####" or "A:"; the last "answer is ..." or "answer: ..."; else the last value of the
+// kind asked for in the text. The first of these that occurs decides: a later kind is never tried because an earlier
+// one was wrong, and of several marks of one kind the last counts. See docs/verify.md.
 #pragma once
 
 #include <cstddef>

@@ -90,6 +90,58 @@ bool elements(const Expr& e, std::vector<Expr>& out) {
   return true;
 }
 
+// Sums and products of matrices, written out.
+Expr matrix_sum(const Expr& a, const Expr& b) {
+  Expr out = a;
+  if (a.kids.size() != b.kids.size()) throw Undecided{"a sum of matrices of different size"};
+  for (size_t i = 0; i < a.kids.size(); ++i) {
+    if (a.kids[i].kids.size() != b.kids[i].kids.size()) throw Undecided{"a sum of matrices of different size"};
+    for (size_t j = 0; j < a.kids[i].kids.size(); ++j) {
+      out.kids[i].kids[j] = binary(Op::kAdd, a.kids[i].kids[j], b.kids[i].kids[j]);
+    }
+  }
+  return out;
+}
+Expr matrix_product(const Expr& a, const Expr& b) {
+  if (a.op != Op::kMatrix || b.op != Op::kMatrix) {
+    Expr out = a.op == Op::kMatrix ? a : b;
+    for (Expr& row : out.kids) {
+      for (Expr& entry : row.kids) entry = binary(Op::kMul, a.op == Op::kMatrix ? b : a, std::move(entry));
+    }
+    return out;
+  }
+  if (a.kids.size() * b.kids.size() > 64) throw Undecided{"a product of large matrices"};
+  Expr out = a;
+  for (Expr& row : out.kids) {
+    if (row.kids.size() != b.kids.size()) throw Undecided{"a product of matrices of different size"};
+    std::vector<Expr> entries;
+    for (size_t j = 0; j < b.kids[0].kids.size(); ++j) {
+      Expr sum;
+      sum.op = Op::kAdd;
+      for (size_t k = 0; k < row.kids.size(); ++k) {
+        if (b.kids[k].kids.size() != b.kids[0].kids.size()) throw Undecided{"a matrix with rows of different size"};
+        sum.kids.push_back(binary(Op::kMul, row.kids[k], b.kids[k].kids[j]));
+      }
+      entries.push_back(std::move(sum));
+    }
+    row.kids = std::move(entries);
+  }
+  return out;
+}
+Expr with_matrices(const Expr& e) {
+  if ((e.op != Op::kAdd && e.op != Op::kMul && e.op != Op::kNeg) || !contains(e, Op::kMatrix)) return e;
+  Expr out = with_matrices(e.kids[0]);
+  if (e.op == Op::kNeg) return matrix_product(number_expr(-1), out);
+  for (size_t k = 1; k < e.kids.size(); ++k) {
+    const Expr next = with_matrices(e.kids[k]);
+    if (e.op == Op::kAdd && (out.op != Op::kMatrix || next.op != Op::kMatrix))
+      throw Undecided{"a sum of a matrix and a number"};
+    const bool matrices = out.op == Op::kMatrix || next.op == Op::kMatrix;
+    out = e.op == Op::kAdd ? matrix_sum(out, next) : matrices ? matrix_product(out, next) : binary(Op::kMul, out, next);
+  }
+  return out;
+}
+
 // A list all of whose items say what one thing is ("x = 1 or x = 2") is a list of values.
 Expr without_names(const Expr& e, std::string& name) {
   if (e.op != Op::kList) return stated_value(e, name);
@@ -132,8 +184,15 @@ class Comparer {
   }
 
  private:
-  Decision pair(const Expr& a, const Expr& b) {
+  Decision pair(const Expr& first, const Expr& second) {
     budget_.spend(10);
+    const bool sums = first.op < Op::kTuple && contains(first, Op::kMatrix);
+    const bool other_sums = second.op < Op::kTuple && contains(second, Op::kMatrix);
+    if (sums || other_sums) return read_pair(with_matrices(first), with_matrices(second));
+    return read_pair(first, second);
+  }
+
+  Decision read_pair(const Expr& a, const Expr& b) {
     if (is_value(a) && is_value(b)) return values(a, b);
     if (a.op == Op::kText || b.op == Op::kText) return texts(a, b);
     if (a.op == Op::kRelation || b.op == Op::kRelation || is_relation_list(a) || is_relation_list(b))
@@ -147,7 +206,6 @@ class Comparer {
     if (a.op == Op::kTuple && b.op == Op::kTuple) return in_order(a, b, "tuples");
     std::vector<Expr> x, y;
     if (elements(a, x) && elements(b, y)) return without_order(x, y);
-    if (loose() && a.op == Op::kTuple && elements(b, y)) return without_order(a.kids, y);
     if (loose() && b.op == Op::kTuple && elements(a, x)) return without_order(x, b.kids);
     return sets(a, b);
   }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "merit/core/strings.h"
+#include "merit/verify/vocabulary.h"
 
 namespace merit::verify {
 namespace {
@@ -102,6 +103,14 @@ constexpr std::array kDropped = std::to_array<std::string_view>(
 constexpr std::array kTexts =
     std::to_array<std::string_view>({"text", "textbf", "textit", "textrm", "textnormal", "mbox", "hbox", "mathrm",
                                      "operatorname", "texttt", "textsf", "emph", "mathop", "operatorname*"});
+
+bool is_known_command(std::string_view name) {
+  constexpr std::array kCommon = std::to_array<std::string_view>(
+      {"frac", "dfrac", "tfrac", "left",  "right",  "pi",    "cdot",  "times", "infty", "cup",
+       "cap",  "pm",    "text",  "boxed", "mathrm", "binom", "begin", "end",   "circ",  "quad"});
+  return std::find(kCommon.begin(), kCommon.end(), name) != kCommon.end() || !function_named(name).empty() ||
+         !relation_named(name).empty() || is_symbol_command(name);
+}
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -214,7 +223,15 @@ class Lexer {
     size_t end = i_ + 1;
     while (is_letter(at(end))) ++end;
     const std::string_view name = text_.substr(i_ + 1, end - i_ - 1);
-    if (name.empty()) return escaped();
+    if (name.empty()) {
+      // "\\\\frac" is what a program makes of "\\frac" that escapes it once too often.
+      size_t behind = i_ + 2;
+      while (is_letter(at(behind))) ++behind;
+      const std::string_view doubled = text_.substr(std::min(i_ + 2, text_.size()), behind - std::min(i_ + 2, behind));
+      if (at(i_ + 1) != '\\' || !is_known_command(doubled)) return escaped();
+      ++i_;
+      return command();
+    }
     i_ = end;
     if (std::find(kTexts.begin(), kTexts.end(), name) != kTexts.end() && at(end) == '{') return text_command(name);
     if (name == "boxed" || name == "left" || name == "right") {
@@ -276,7 +293,7 @@ class Lexer {
 
   // ",123" behind a number, in any of the spellings of a thousands separator.
   size_t group_at(size_t i) const {
-    for (const std::string_view comma : {"{,}", ",\\!", "{, }", "{ , }", ",", "\\,", "\\ ", " "}) {
+    for (const std::string_view comma : {"{,}", ",\\!", ",\\! ", "{, }", " {, }", "{ , }", ",", "\\,", "\\ ", " "}) {
       if (!text_.substr(i).starts_with(comma)) continue;
       const size_t first = i + comma.size();
       if (!is_digit(at(first)) || !is_digit(at(first + 1)) || !is_digit(at(first + 2)) || is_digit(at(first + 3)))

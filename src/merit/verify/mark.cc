@@ -97,9 +97,23 @@ std::optional<std::string_view> stated(std::string_view text) {
   return std::nullopt;
 }
 
+// The form that MATH's prompts ask for: "Final Answer: The final answer is $5$. I hope it is correct."
+std::optional<std::string_view> hoped(std::string_view text) {
+  const size_t hope = text.rfind(". I hope it is correct");
+  if (hope == std::string_view::npos) return std::nullopt;
+  const std::string_view before = text.substr(0, hope);
+  constexpr std::string_view kMark = "final answer is";
+  const size_t at = before.rfind(kMark);
+  if (at == std::string_view::npos || hope - at > 1000) return std::nullopt;
+  const std::string_view rest = trim(before.substr(at + kMark.size()));
+  if (rest.empty()) return std::nullopt;
+  return rest;
+}
+
 }  // namespace
 
 std::optional<MarkedAnswer> find_mark(std::string_view text) {
+  if (const auto found = hoped(text)) return MarkedAnswer{Mark::kAnswerIs, *found};
   if (const auto found = boxed(text)) return MarkedAnswer{Mark::kBoxed, *found};
   if (const auto found = marked_line(text)) return MarkedAnswer{Mark::kLine, *found};
   if (const auto found = stated(text)) return MarkedAnswer{Mark::kAnswerIs, *found};

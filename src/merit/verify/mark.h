@@ -18,7 +18,8 @@ struct MarkedAnswer {
   std::string_view text;  // up to the closing brace, or to the end of the line
 };
 
-// The last mark of the first kind, in the order above, that occurs. Nothing if the text marks no answer. Linear.
+// The last "final answer is ... I hope it is correct"; else the last mark of the first kind, in the order above, that
+// occurs. Nothing if the text marks no answer. Linear.
 std::optional<MarkedAnswer> find_mark(std::string_view text);
 
 }  // namespace merit::verify

@@ -145,6 +145,24 @@ bool adjacent(std::string_view text, const Span& a, const Span& b) {
   return word == "," || word == "and" || word == "or" || word == ", and" || word == ", or";
 }
 
+// The closing brace of a box that only "and", "or", a comma and spaces part from the command at `command`.
+size_t joins_boxes(std::string_view text, size_t command) {
+  size_t end = command;
+  for (bool word = true; word;) {
+    end = text.substr(0, end).find_last_not_of(" $,\n") + 1;
+    word = false;
+    for (const std::string_view between :
+         {"\\quad", "\\text{and}", "\\text{ and }", "\\text{or}", "\\text{ or }", "and", "or"}) {
+      if (!text.substr(0, end).ends_with(between)) continue;
+      end -= between.size();
+      word = true;
+      break;
+    }
+    if (command - end > 60) return std::string_view::npos;
+  }
+  return end > 0 && text[end - 1] == '}' ? end - 1 : std::string_view::npos;
+}
+
 // Boxes side by side are one answer: "\boxed{1} and \boxed{2}".
 std::string boxes(std::string_view text, std::string_view last) {
   std::string out(last);
@@ -153,31 +171,39 @@ std::string boxes(std::string_view text, std::string_view last) {
     const size_t command = text.rfind("\\boxed", at);
     if (command == std::string_view::npos || command == 0) break;
     // Before it: a closing brace, and only a separator between.
-    size_t end = text.find_last_not_of(" $,\n", command - 1);
-    if (end == std::string_view::npos) break;
-    for (const std::string_view word : {"and", "or"}) {
-      if (end + 1 >= word.size() && text.substr(end + 1 - word.size(), word.size()) == word) {
-        end = text.find_last_not_of(" $,\n", end - word.size());
-        break;
-      }
-    }
-    if (end == std::string_view::npos || text[end] != '}' || command - end > 12) break;
+    const size_t close = joins_boxes(text, command);
+    if (close == std::string_view::npos) break;
     size_t depth = 0;
-    size_t open = end;
+    size_t open = close;
     for (;; --open) {
       if (text[open] == '}') ++depth;
       if (text[open] == '{' && --depth == 0) break;
       if (open == 0) return out;
     }
     if (open < 6 || text.substr(open - 6, 6) != "\\boxed") break;
-    out = std::string(text.substr(open + 1, end - open - 1)) + ", " + out;
+    out = std::string(text.substr(open + 1, close - open - 1)) + ", " + out;
     at = open - 6;
   }
   return out;
 }
 
+// Where the first sentence ends: at a point before a space and a capital letter, outside of formulas.
+size_t first_sentence(std::string_view text) {
+  bool formula = false;
+  for (size_t i = 0; i + 2 < text.size(); ++i) {
+    formula ^= text[i] == '$' && (i == 0 || text[i - 1] != '\\');
+    if (text[i] == '.' && text[i + 1] == ' ' && text[i + 2] >= 'A' && text[i + 2] <= 'Z' && !formula) return i;
+  }
+  return text.size();
+}
+
 // What a marked sentence states: the whole of it if it is mathematics, its formulas, or its first number.
 MathReading sentence(std::string_view text) {
+  text = text.substr(0, first_sentence(text));
+  // "Final answer: The largest $n$ is 34."
+  if (const size_t is = text.rfind(" is "); is != std::string_view::npos && is_prose(text.substr(0, is + 3))) {
+    text.remove_prefix(is + 4);
+  }
   const size_t end = text.find_last_not_of(kSentenceEdge);
   const size_t start = text.find_first_not_of(" \t\r\n*_`");
   if (end == std::string_view::npos || start == std::string_view::npos || start > end) return unreadable("no answer");

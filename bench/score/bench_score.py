@@ -166,6 +166,19 @@ def compare(ours, theirs, dtype):
     return worst
 
 
+def flips(folder, data, work):
+    """(pairs of responses that bfloat16 orders otherwise than float32, pairs with different float32 scores)"""
+    flipped = pairs = 0
+    for rows in data.values():
+        exact, rounded = (merit_score(folder, dtype, rows, work)[0] for dtype in ("fp32", "bf16"))
+        for row in rows:
+            a, b = ((row["prompt"], response) for response in row["responses"][:2])
+            if exact[a] != exact[b]:
+                pairs += 1
+                flipped += (exact[a] > exact[b]) != (rounded[a] > rounded[b])
+    return flipped, pairs
+
+
 def geometric(values):
     return math.exp(statistics.fmean(math.log(v) for v in values))
 
@@ -236,11 +249,14 @@ def main():
             one.append(merit_score(folder, "fp32", data["llmbar"], work)[1])
             four.append(merit_score(folder, "fp32", data["llmbar"], work, ("h0", "h1", "h2", "h3"))[1])
         shared4 = statistics.median(four) / statistics.median(one)
+        flipped, pairs = flips(folder, data, work)
+        note(f"preferences of a random head that bfloat16 turns around: {flipped} of {pairs} pairs")
     if not NATIVE_BF16:
         peaks["bf16"] = max(peaks.values())  # its values can be multiplied in float32
     over = lambda dtype, what: geometric([r[what] for key, r in ratios.items() if key.endswith(dtype)])
     share = lambda dtype: geometric([v for key, v in shares.items() if key.endswith(dtype)]) / peaks[dtype]
-    result |= {"peak_gflops": {k: v / 1e9 for k, v in peaks.items()}, "rss_mb": rss_mb, "shared4": shared4}
+    result |= {"peak_gflops": {k: v / 1e9 for k, v in peaks.items()}, "rss_mb": rss_mb, "shared4": shared4,
+               "bf16_flips": flipped, "bf16_pairs": pairs}
     out = ROOT / "build/bench-score.json"
     out.write_text(json.dumps(result, indent=1) + "\n")
     note(f"peak {peaks['fp32'] / 1e9:.0f} GFLOP/s fp32, {peaks['bf16'] / 1e9:.0f} bf16; {result['merit']} {commit}, torch "

@@ -315,6 +315,52 @@ TEST(Encoder, SpecialTokensOfTheRecordMustExist) {
   EXPECT_THROW(Encoder(toy_tokenizer(), r), Error);
 }
 
+TEST(Encoder, ATemplatesRefusalIsTheRecordsErrorUnlessThePolicyMerges) {
+  const std::string strict =
+      "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role here') }}{% endif %}"
+      "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('turns must alternate') }}{% endif %}"
+      "[{{ m.content }}]{% endfor %}";
+  const OrderedJson system = {{"role", "system"}, {"content", "be brief"}};
+  EncodingRecord record = chat_record(strict);
+  const Encoder refuses(toy_tokenizer(), record);
+  EXPECT_THAT(refuses.encode_prompt(list({system, user("q")})).error().what(), HasSubstr("no system role here"));
+  EXPECT_THAT(refuses.encode_prompt(list({user("a"), user("b")})).error().what(), HasSubstr("turns must alternate"));
+  record.system_role = "merge";
+  record.repeated_turns = "merge";
+  const Encoder merges(toy_tokenizer(), record);
+  const auto text = [&](const OrderedJson& messages) {
+    return text_of(merges, merges.encode_prompt(messages).value());
+  };
+  EXPECT_EQ(text(list({system, user("q")})), "[be brief\n\nq]");
+  EXPECT_EQ(text(list({user("a"), user("b")})), "[a\n\nb]");
+  EXPECT_EQ(text(list({system, user("a"), assistant("x"), assistant("y"), user("c")})), "[be brief\n\na][x\n\ny][c]");
+  // Nobody to merge into; a call is no plain turn.
+  EXPECT_THAT(merges.encode_prompt(list({user("q"), assistant("a"), system})).error().what(),
+              HasSubstr("no user message follows"));
+  const OrderedJson call = {{"role", "user"}, {"content", "a"}, {"name", "ann"}};
+  EXPECT_THAT(merges.encode_prompt(list({call, user("b")})).error().what(), HasSubstr("turns must alternate"));
+}
+
+TEST(Encoder, PartsOfContentAreMergedAsParts) {
+  EncodingRecord record =
+      chat_record("{% for m in messages %}{% for p in m.content %}<{{ p.text }}>{% endfor %}{% endfor %}");
+  record.system_role = "merge";
+  const Encoder e(toy_tokenizer(), record);
+  const OrderedJson parts = {{"role", "user"}, {"content", {{{"type", "text"}, {"text", "q"}}}}};
+  const OrderedJson system = {{"role", "system"}, {"content", "s"}};
+  EXPECT_EQ(text_of(e, e.encode_prompt(list({system, parts})).value()), "<s><\n\n><q>");
+}
+
+TEST(Encoder, RecordsWithToolsTakeTheToolTemplate) {
+  EncodingRecord record = chat_record("plain {{ messages[0].content }}");
+  record.tool_template = "tools {{ tools | length }} {{ messages[0].content }}";
+  const Encoder e(toy_tokenizer(), record);
+  EncodeContext context;
+  EXPECT_EQ(text_of(e, e.encode_prompt(list({user("q")}), context).value()), "plain q");
+  context.tools = OrderedJson::array({{{"type", "function"}}});
+  EXPECT_EQ(text_of(e, e.encode_prompt(list({user("q")}), context).value()), "tools 1 q");
+}
+
 TEST(Encoder, SamplingStopsAtTheTurnsEndAndAtEos) {
   const Encoder e(toy_tokenizer(), chat_record());
   EXPECT_EQ(e.stop_ids(),

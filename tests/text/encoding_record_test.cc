@@ -101,7 +101,7 @@ TEST_F(Derive, FindsTheTurnsOwnEndAndSaysWhy) {
   EXPECT_FALSE(r.add_bos);
   EXPECT_EQ(reason(r, "add_bos"), "the template does not print it");
   EXPECT_EQ(reason(r, "chat_template"), "from chat_template.jinja");
-  EXPECT_EQ(r.reasons.size(), 14u);  // every field
+  EXPECT_EQ(r.reasons.size(), 17u);  // every field
 }
 
 TEST_F(Derive, F8_ATemplateThatPrintsBosAddsIt) {
@@ -130,7 +130,28 @@ TEST_F(Derive, NamedTemplatesAndLimitsAreRead) {
   write_file_atomic((folder_ / "config.json").string(), R"({"max_position_embeddings": 4096})");
   const EncodingRecord r = load_encoding(folder_.string(), toy_tokenizer());
   EXPECT_EQ(r.chat_template, "{{ messages[0].content }}</s>");
+  EXPECT_EQ(r.tool_template, "x");
+  EXPECT_EQ(reason(r, "chat_template"), "from tokenizer_config.json, of default, tool_use");
   EXPECT_EQ(r.max_length, 4096);
+}
+
+TEST_F(Derive, AdditionalTemplatesStandInAFolderOfTheirOwn) {
+  std::filesystem::create_directories(folder_ / "additional_chat_templates");
+  write_file_atomic((folder_ / "additional_chat_templates" / "tool_use.jinja").string(), "t");
+  EXPECT_THAT([&] { load_encoding(folder_.string(), toy_tokenizer()); },
+              ::testing::ThrowsMessage<Error>(::testing::HasSubstr("named default, but tool_use")));
+  const EncodingRecord r = derive("d", toy_tokenizer());
+  EXPECT_EQ(r.chat_template, "d");
+  EXPECT_EQ(r.tool_template, "t");
+}
+
+TEST_F(Derive, ARecordOfBeforeThePoliciesLeavesMessagesToTheTemplate) {
+  OrderedJson old = sample().to_json();
+  for (const char* name : {"tool_template", "system_role", "repeated_turns"}) old.erase(name);
+  const EncodingRecord r = EncodingRecord::from_json(Json::parse(old.dump()), "old");
+  EXPECT_EQ(r.system_role, "template");
+  EXPECT_EQ(r.repeated_turns, "template");
+  EXPECT_EQ(r.tool_template, "");
 }
 
 }  // namespace

@@ -324,6 +324,16 @@ TEST(Tokenizer, PairsStandAsTheFilesSetThem) {
               ElementsAre(1, 0, 2));
 }
 
+TEST(Tokenizer, TwoPostProcessorsThatSetTokensAreRefused) {
+  const Json bert = {{"type", "BertProcessing"}, {"cls", {"a", 0}}, {"sep", {"b", 1}}};
+  const auto with = [](Json list) {
+    return make_tokenizer(bpe({"a", "b"}),
+                          {{"post_processor", {{"type", "Sequence"}, {"processors", std::move(list)}}}});
+  };
+  EXPECT_THAT(with(Json::array({{{"type", "ByteLevel"}}, bert})).encode("b"), ElementsAre(0, 1, 1));
+  EXPECT_THAT(error_of([&] { with(Json::array({bert, bert})); }).what(), HasSubstr("two post-processors"));
+}
+
 TEST(AddedTokens, LongestAtTheLeftmostPlaceAndFlags) {
   const auto encode = [](Json flags, const std::string& text) {
     return make_tokenizer(bpe({"a", "b", " "}), {{"added_tokens", {added("aa", 3, flags), added("aab", 4)}}})

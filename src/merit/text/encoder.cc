@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "merit/core/error.h"
+#include "merit/text/message_policies.h"
 
 namespace merit::text {
 
@@ -124,6 +125,7 @@ Result<Encoded> as_result(Body body) {
 Encoder::Encoder(Tokenizer tokenizer, EncodingRecord record)
     : tokenizer_(std::move(tokenizer)), record_(std::move(record)) {
   if (!record_.chat_template.empty()) template_ = ChatTemplate::compile(record_.chat_template, "chat template");
+  if (!record_.tool_template.empty()) tool_template_ = ChatTemplate::compile(record_.tool_template, "tool template");
   clock_ = record_.date == "now" ? system_clock() : fixed_clock(record_.date);
   const auto id_of = [&](const std::string& token, const char* field) {
     const std::optional<TokenId> id = tokenizer_.token_to_id(token);
@@ -148,20 +150,26 @@ Encoder::Encoder(Tokenizer tokenizer, EncodingRecord record)
   }
 }
 
+const ChatTemplate* Encoder::template_for(const EncodeContext& context) const {
+  if (tool_template_ && !context.tools.is_null()) return &*tool_template_;
+  return template_ ? &*template_ : nullptr;
+}
+
 Rendered Encoder::render(const OrderedJson& messages, bool generation_prompt, const EncodeContext& context) const {
-  if (!template_) {
+  const ChatTemplate* const used = template_for(context);
+  if (used == nullptr) {
     fail(ErrorKind::kUnsupported,
          "messages, but the model has no chat template; give plain text, or set chat_template "
          "in its encoding record");
   }
   OrderedJson inputs = context.variables.is_object() ? context.variables : OrderedJson::object();
-  inputs["messages"] = prepared(messages);
+  inputs["messages"] = prepared(with_policies(messages, record_));
   inputs["tools"] = context.tools;
   inputs["documents"] = context.documents;
   inputs["add_generation_prompt"] = generation_prompt;
   if (record_.add_bos) inputs["bos_token"] = record_.bos_token;
   if (!record_.eos_token.empty()) inputs["eos_token"] = record_.eos_token;
-  return template_->render(inputs, clock_);
+  return used->render(inputs, clock_);
 }
 
 // What every answer's render begins with: the prompt's own render as a rule, less where the generation prompt has
@@ -265,8 +273,10 @@ Encoder::Piece Encoder::tokenize(const Rendered& text, bool at_start) const {
   return piece;
 }
 
-std::vector<bool> Encoder::assistant_mask(const Rendered& text, const Piece& piece) const {
-  const bool marked = template_ && template_->has_generation();
+std::vector<bool> Encoder::assistant_mask(const Rendered& text, const Piece& piece,
+                                          const EncodeContext& context) const {
+  const ChatTemplate* const used = template_for(context);
+  const bool marked = used != nullptr && used->has_generation();
   const std::vector<ByteRange>& ranges = marked ? text.generation : text.assistant;
   std::vector<ByteRange> others;  // content of anyone else
   for (const ByteRange& c : text.content) {
@@ -391,7 +401,7 @@ Result<Encoded> Encoder::encode(const Content& prompt, const Content& completion
       head.erase_from(same);
       tail.erase_front(same);
     }
-    tail.mask = turn.all_assistant ? std::vector<bool>(tail.ids.size(), true) : assistant_mask(text, tail);
+    tail.mask = turn.all_assistant ? std::vector<bool>(tail.ids.size(), true) : assistant_mask(text, tail, context);
     const bool closed = close(tail, text);
     if (tail.ids.size() <= (closed ? 1u : 0u)) fail(ErrorKind::kData, "the completion is empty");
     set_bos(head.ids, tail);
@@ -427,7 +437,7 @@ Result<Encoded> Encoder::encode_conversation(const OrderedJson& messages, const 
   return as_result([&]() -> Encoded {
     const Rendered text = render(messages, false, context);
     Piece piece = tokenize(text, true);
-    piece.mask = assistant_mask(text, piece);
+    piece.mask = assistant_mask(text, piece, context);
     const auto first = std::find(piece.mask.begin(), piece.mask.end(), true);
     if (first == piece.mask.end()) fail(ErrorKind::kData, "the conversation has no assistant text to learn from");
     const size_t boundary = static_cast<size_t>(first - piece.mask.begin());

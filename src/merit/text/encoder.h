@@ -66,13 +66,15 @@ class Encoder {
   struct Piece;  // ids with the bytes they stand for
   struct Turn;   // a prompt's text and a completion's
 
+  // The template for these tools (the record's tool_template, if there are any); null if the model has none.
+  const ChatTemplate* template_for(const EncodeContext& context) const;
   Rendered render(const OrderedJson& messages, bool generation_prompt, const EncodeContext& context) const;
   std::string answer_header(const OrderedJson& messages, const Rendered& prompt, const EncodeContext& context) const;
   Turn make_turn(const Content& prompt, const Content* completion, const EncodeContext& context) const;
   void add_answer(Turn& turn, const OrderedJson& messages, const OrderedJson& answer,
                   const EncodeContext& context) const;
   Piece tokenize(const Rendered& text, bool at_start) const;
-  std::vector<bool> assistant_mask(const Rendered& text, const Piece& piece) const;
+  std::vector<bool> assistant_mask(const Rendered& text, const Piece& piece, const EncodeContext& context) const;
   bool close(Piece& completion, const Rendered& text) const;
   void set_bos(std::vector<TokenId>& prompt, Piece& completion) const;
   Encoded fit(std::vector<TokenId> prompt, Piece completion, bool closed, const EncodeContext& context) const;
@@ -83,6 +85,7 @@ class Encoder {
   Tokenizer tokenizer_;
   EncodingRecord record_;
   std::optional<ChatTemplate> template_;
+  std::optional<ChatTemplate> tool_template_;
   Clock clock_;
   std::optional<TokenId> bos_;
   std::optional<TokenId> end_;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <map>
 
 #include "merit/core/error.h"
 #include "merit/core/file.h"
@@ -16,8 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Found {
-  std::string chat_template;
-  std::string where = "no file";  // where the template stood
+  std::map<std::string, std::string> templates;  // by name; a lone one is "default"
+  std::string where = "no file";                 // where they stood
   int64_t max_length = 0;
   std::string length_where = "no file";
 };
@@ -29,18 +30,23 @@ Json json_or_empty(const fs::path& file) {
   return json;
 }
 
-// A template is a string, or a list of named ones of which "default" is meant.
-std::optional<std::string> template_in(const Json& json, const std::string& where) {
-  if (!json.contains("chat_template") || json.at("chat_template").is_null()) return std::nullopt;
+// A template is a string, or a list of named ones.
+std::map<std::string, std::string> templates_in(const Json& json, const std::string& where) {
+  std::map<std::string, std::string> out;
+  if (!json.contains("chat_template") || json.at("chat_template").is_null()) return out;
   const Json& value = json.at("chat_template");
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_array()) {
-    for (const Json& entry : value) {
-      if (entry.is_object() && get_string_or(entry, "name", "", where) == "default")
-        return get_string(entry, "template", where);
+  if (value.is_string()) {
+    out["default"] = value.get<std::string>();
+    return out;
+  }
+  if (!value.is_array()) fail(ErrorKind::kData, "{}: \"chat_template\" must be a string or a list", where);
+  for (const Json& entry : value) {
+    const std::string name = get_string(entry, "name", where + ": chat_template");
+    if (!out.emplace(name, get_string(entry, "template", where + ": chat_template")).second) {
+      fail(ErrorKind::kData, "{}: two chat templates are named {}", where, quote(name));
     }
   }
-  fail(ErrorKind::kData, "{}: \"chat_template\" must be a string or a list with a template named default", where);
+  return out;
 }
 
 Found find_in_folder(const fs::path& folder) {
@@ -48,14 +54,20 @@ Found find_in_folder(const fs::path& folder) {
   const fs::path config_file = folder / "tokenizer_config.json";
   const Json config = json_or_empty(config_file);
   if (const fs::path file = folder / "chat_template.jinja"; fs::exists(file)) {
-    found.chat_template = read_file(file.string());
+    found.templates["default"] = read_file(file.string());
     found.where = "chat_template.jinja";
   } else if (const fs::path other = folder / "chat_template.json"; fs::exists(other)) {
-    found.chat_template = template_in(json_or_empty(other), other.string()).value_or("");
+    found.templates = templates_in(json_or_empty(other), other.string());
     found.where = "chat_template.json";
-  } else if (const std::optional<std::string> inside = template_in(config, config_file.string())) {
-    found.chat_template = *inside;
+  } else if (found.templates = templates_in(config, config_file.string()); !found.templates.empty()) {
     found.where = "tokenizer_config.json";
+  }
+  if (const fs::path more = folder / "additional_chat_templates"; fs::is_directory(more)) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(more)) {
+      if (entry.path().extension() != ".jinja") continue;
+      found.templates[entry.path().stem().string()] = read_file(entry.path().string());
+      if (found.where == "no file") found.where = "additional_chat_templates";
+    }
   }
   constexpr int64_t kNoLimit = 1 << 30;  // configs without a limit hold 1e30
   const Json model = json_or_empty(folder / "config.json");
@@ -76,8 +88,12 @@ Found find_in_folder(const fs::path& folder) {
 Found find_in_gguf(const std::string& path) {
   const formats::GgufFile file{fs::path(path)};
   Found found;
-  found.chat_template = file.get_string_or("tokenizer.chat_template", "");
-  if (!found.chat_template.empty()) found.where = "tokenizer.chat_template of the file";
+  for (const char* name : {"default", "tool_use"}) {
+    const std::string key =
+        name == std::string("default") ? "tokenizer.chat_template" : "tokenizer.chat_template.tool_use";
+    if (file.has(key)) found.templates[name] = file.get_string(key);
+  }
+  if (!found.templates.empty()) found.where = "tokenizer.chat_template of the file";
   const std::string architecture = file.get_string_or("general.architecture", "");
   found.max_length = file.get_int_or(architecture + ".context_length", 0);
   if (found.max_length > 0) found.length_where = architecture + ".context_length of the file";
@@ -91,9 +107,7 @@ class Deriver {
   EncodingRecord run() {
     record_.derived = true;
     const Found found = fs::is_directory(path_) ? find_in_folder(path_) : find_in_gguf(path_);
-    set("chat_template", found.chat_template.empty() ? "the model has none" : "from " + found.where);
-    record_.chat_template = found.chat_template;
-    if (!found.chat_template.empty()) template_ = ChatTemplate::compile(found.chat_template, path_ + ": chat template");
+    derive_templates(found);
     record_.bos_token = token(tokenizer_.bos_id());
     record_.eos_token = token(tokenizer_.eos_id());
     set("bos_token", record_.bos_token.empty() ? "the tokenizer has none" : "the tokenizer's");
@@ -106,6 +120,8 @@ class Deriver {
     set("head_activation", "the default: raw scores");
     set("safe_content", "the default: text cannot forge control tokens");
     set("raw_prompt", template_ ? "the default: the model knows turns" : "without effect: no chat template");
+    set("system_role", "the default: the template decides");
+    set("repeated_turns", "the default: the template decides");
     set("date", template_ && template_->reads_clock()
                     ? "the template prints the date; a fixed one keeps scores the same"
                     : "without effect: nothing reads the clock");
@@ -118,6 +134,29 @@ class Deriver {
   void set(const char* field, std::string reason) { record_.reasons.emplace_back(field, std::move(reason)); }
 
   std::string token(std::optional<TokenId> id) const { return id ? tokenizer_.id_to_token(*id).value_or("") : ""; }
+
+  // The template named default, and the one named tool_use for records with tools, as transformers chooses.
+  void derive_templates(const Found& found) {
+    const auto named = [&](const char* name) {
+      const auto at = found.templates.find(name);
+      return at != found.templates.end() ? at->second : std::string();
+    };
+    record_.chat_template = named("default");
+    record_.tool_template = named("tool_use");
+    std::vector<std::string> names;
+    for (const auto& [name, text] : found.templates) names.push_back(name);
+    if (!names.empty() && record_.chat_template.empty()) {
+      fail(ErrorKind::kData, "{}: none of the chat templates in {} is named default, but {}; choose one in {}", path_,
+           found.where, fmt::join(names, ", "), EncodingRecord::kFileName);
+    }
+    set("chat_template", names.empty()      ? "the model has none"
+                         : names.size() > 1 ? fmt::format("from {}, of {}", found.where, fmt::join(names, ", "))
+                                            : "from " + found.where);
+    set("tool_template", record_.tool_template.empty() ? "there is none named tool_use" : "the one named tool_use");
+    if (!record_.chat_template.empty()) {
+      template_ = ChatTemplate::compile(record_.chat_template, path_ + ": chat template");
+    }
+  }
 
   // One exchange through the template, or nothing if it refuses.
   std::optional<Rendered> probe(const std::string& bos, const std::string& answer) const {

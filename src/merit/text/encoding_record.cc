@@ -22,6 +22,7 @@ const char* name_of(TruncationSide side) { return side == TruncationSide::kLeft 
 std::vector<std::pair<const char*, std::string>> identity(const EncodingRecord& r) {
   const auto flag = [](bool b) { return std::string(b ? "true" : "false"); };
   return {{"chat_template", r.chat_template},
+          {"tool_template", r.tool_template},
           {"bos_token", r.bos_token},
           {"eos_token", r.eos_token},
           {"add_bos", flag(r.add_bos)},
@@ -33,13 +34,15 @@ std::vector<std::pair<const char*, std::string>> identity(const EncodingRecord& 
           {"head_activation", r.head_activation},
           {"safe_content", flag(r.safe_content)},
           {"raw_prompt", r.raw_prompt},
+          {"system_role", r.system_role},
+          {"repeated_turns", r.repeated_turns},
           {"date", r.date}};
 }
 
 // The value of a member that must be one of a few words.
 std::string one_of(const Json& json, const char* key, std::initializer_list<const char*> words,
-                   const std::string& where) {
-  const std::string value = get_string(json, key, where);
+                   const std::string& where, const char* fallback = nullptr) {
+  const std::string value = fallback ? get_string_or(json, key, fallback, where) : get_string(json, key, where);
   if (std::find(words.begin(), words.end(), value) == words.end()) {
     fail(ErrorKind::kData, "{}: \"{}\" must be one of {}, got {}", where, key, fmt::join(words, ", "), quote(value));
   }
@@ -52,6 +55,7 @@ OrderedJson EncodingRecord::to_json() const {
   OrderedJson out;
   out["version"] = kVersion;
   out["chat_template"] = chat_template;
+  out["tool_template"] = tool_template;
   out["bos_token"] = bos_token;
   out["eos_token"] = eos_token;
   out["add_bos"] = add_bos;
@@ -63,6 +67,8 @@ OrderedJson EncodingRecord::to_json() const {
   out["head_activation"] = head_activation;
   out["safe_content"] = safe_content;
   out["raw_prompt"] = raw_prompt;
+  out["system_role"] = system_role;
+  out["repeated_turns"] = repeated_turns;
   out["date"] = date;
   out["max_length"] = max_length;
   if (derived) {
@@ -87,6 +93,7 @@ EncodingRecord EncodingRecord::from_json(const Json& json, const std::string& wh
       fail(ErrorKind::kData, "{}: unknown member {} in an encoding record", where, quote(name));
   }
   r.chat_template = get_string(json, "chat_template", where);
+  r.tool_template = get_string_or(json, "tool_template", "", where);
   r.bos_token = get_string(json, "bos_token", where);
   r.eos_token = get_string(json, "eos_token", where);
   r.add_bos = get_bool(json, "add_bos", where);
@@ -99,6 +106,8 @@ EncodingRecord EncodingRecord::from_json(const Json& json, const std::string& wh
   r.head_activation = one_of(json, "head_activation", {"none"}, where);
   r.safe_content = get_bool(json, "safe_content", where);
   r.raw_prompt = one_of(json, "raw_prompt", {"wrap", "raw"}, where);
+  r.system_role = one_of(json, "system_role", {"template", "merge"}, where, "template");
+  r.repeated_turns = one_of(json, "repeated_turns", {"template", "merge"}, where, "template");
   r.date = get_string(json, "date", where);
   if (r.date != "now" && !is_date(r.date)) {
     fail(ErrorKind::kData, "{}: \"date\" must be YYYY-MM-DD or now, got {}", where, quote(r.date));
@@ -157,7 +166,7 @@ std::optional<std::string> difference(const EncodingRecord& a, const EncodingRec
     std::string_view x = left[i].second;
     std::string_view y = right[i].second;
     const char* place = "";
-    if (i == 0 && !x.empty() && !y.empty()) {
+    if (i < 2 && !x.empty() && !y.empty()) {
       // Two long templates: from where they part.
       const size_t same = static_cast<size_t>(std::mismatch(x.begin(), x.end(), y.begin(), y.end()).first - x.begin());
       const size_t from = same > 10 ? same - 10 : 0;

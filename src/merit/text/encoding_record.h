@@ -25,6 +25,7 @@ struct EncodingRecord {
 
   // Identity: two models fed differently in any of these are two different functions of the text.
   std::string chat_template;  // the source; "" if the model has none
+  std::string tool_template;  // the one for records with tools; "": chat_template does for them too
   std::string bos_token;      // text of the token; "" if the model has none
   std::string eos_token;      // likewise; the template may print both
   bool add_bos = false;       // every sequence starts with bos_token, exactly once
@@ -36,6 +37,11 @@ struct EncodingRecord {
   std::string head_activation = "none";                    // what is applied to the head's output
   bool safe_content = true;                                // message text can never become a control token
   std::string raw_prompt = "wrap";  // a plain-text prompt is a user message of the template ("wrap") or itself ("raw")
+  // What is done with messages that a template may refuse: "template" leaves them to it, and its refusal is the
+  // record's error. "merge" writes a system message before the next user message's text; and turns of one role in a row
+  // as one.
+  std::string system_role = "template";
+  std::string repeated_turns = "template";
   std::string date = "2024-07-26";  // what strftime_now says: YYYY-MM-DD, or "now" for the clock
 
   // A default, not identity: overridable, recorded by the run.

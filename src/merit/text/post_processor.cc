@@ -119,6 +119,11 @@ PostProcessor make(const Json& json, const std::string& where, int depth) {
     if (!list.is_array()) fail(ErrorKind::kData, "{}: expected an array", fields.at("processors"));
     for (size_t i = 0; i < list.size(); ++i) {
       const PostProcessor next = make(list[i], fmt::format("{}[{}]", fields.at("processors"), i), depth + 1);
+      const bool sets = !next.before.empty() || !next.after.empty();
+      if (sets && !(out.before.empty() && out.after.empty())) {
+        // The reference reads the first one's special tokens as a text of their own in the second.
+        fail(ErrorKind::kUnsupported, "{}: two post-processors that set special tokens", fields.at("processors"));
+      }
       out.before.insert(out.before.begin(), next.before.begin(), next.before.end());
       out.after.insert(out.after.end(), next.after.begin(), next.after.end());
       if (next.pair) out.pair = next.pair;

@@ -70,6 +70,7 @@ CASES = {
         rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 500.0, "partial_rotary_factor": 1.0})),
     "olmo2": ("Olmo2", SMALL, {}),
     "granite": ("Granite", SMALL, dict(embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=4.0)),
+    "starcoder2": ("Starcoder2", PHI3, dict(sliding_window=20)),
     "mixtral": ("Mixtral", SMALL, EXPERTS),
     "mixtral_window": ("Mixtral", SMALL, dict(EXPERTS, sliding_window=17, num_experts_per_tok=1)),
     "qwen3_moe": ("Qwen3Moe", SMALL, dict(EXPERTS, mlp_only_layers=[1], norm_topk_prob=False)),

@@ -191,6 +191,17 @@ void read_internlm2(const HfConfig& f, ModelConfig& c) {
   read_rope(f, defaults, 0, c);
 }
 
+void read_starcoder2(const HfConfig& f, ModelConfig& c) {
+  const HfDefaults defaults{.max_positions = 4096, .tied = true, .activation = "gelu_pytorch_tanh"};
+  read_sizes(f, defaults, c);
+  c.norm = NormKind::kLayer;
+  c.norm_eps = f.number("norm_epsilon", 1e-5);
+  c.qkv_bias = c.out_bias = c.mlp_bias = f.flag("use_bias", true);
+  c.gated = false;
+  read_rope(f, defaults, 0, c);
+  read_window(f, 0, nullptr, c);
+}
+
 void read_gpt2(const HfConfig& f, ModelConfig& c) {
   c.vocab_size = f.integer("vocab_size");
   c.hidden_size = f.integer("n_embd");
@@ -298,6 +309,12 @@ void write_phi3(const ModelConfig& c, OrderedJson& out) {
 
 void write_internlm2(const ModelConfig& c, OrderedJson& out) { out["bias"] = c.qkv_bias; }
 
+void write_starcoder2(const ModelConfig& c, OrderedJson& out) {
+  write_window(c, out);
+  out["norm_epsilon"] = c.norm_eps;
+  out["use_bias"] = c.qkv_bias;
+}
+
 void write_gpt2(const ModelConfig& c, OrderedJson& out) {
   for (const char* key :
        {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
@@ -344,6 +361,7 @@ const Architecture kArchitectures[] = {
     {"phi3", "Phi3ForCausalLM", "phi3", read_phi3, write_phi3, gguf_phi3, phi3_names(), gguf_fused_names()},
     {"internlm2", "InternLM2ForCausalLM", "internlm2", read_internlm2, write_internlm2, gguf_plain, internlm2_names(),
      gguf_llama_names(), 0, kRemoteCode},
+    {"starcoder2", "Starcoder2ForCausalLM", "", read_starcoder2, write_starcoder2, nullptr, starcoder2_names(), {}},
     {"gpt2", "GPT2LMHeadModel", "gpt2", read_gpt2, write_gpt2, gguf_gpt2, gpt2_names(), gguf_fused_names()},
     {"gpt_neox", "GPTNeoXForCausalLM", "gptneox", read_neox, write_neox, gguf_neox, neox_names(), gguf_fused_names()},
 };

@@ -227,6 +227,20 @@ constexpr WeightName kInternlm2Table[] = {
     {kVocab, kWhole, "output"},
 };
 
+constexpr WeightName kStarcoder2Table[] = {
+    {kEmbedding, kWhole, "model.embed_tokens"},
+    {kAttentionNorm, kWhole, "model.layers.{L}.input_layernorm"},
+    {kQkv, kQuery, "model.layers.{L}.self_attn.q_proj"},
+    {kQkv, kKey, "model.layers.{L}.self_attn.k_proj"},
+    {kQkv, kValue, "model.layers.{L}.self_attn.v_proj"},
+    {kOut, kWhole, "model.layers.{L}.self_attn.o_proj"},
+    {kMlpNorm, kWhole, "model.layers.{L}.post_attention_layernorm"},
+    {kGateUp, kWhole, "model.layers.{L}.mlp.c_fc"},
+    {kDown, kWhole, "model.layers.{L}.mlp.c_proj"},
+    {kFinalNorm, kWhole, "model.norm"},
+    {kVocab, kWhole, "lm_head"},
+};
+
 constexpr WeightName kOlmo2Table[] = {
     {kEmbedding, kWhole, "model.embed_tokens"},
     {kQkv, kQuery, "model.layers.{L}.self_attn.q_proj"},
@@ -268,6 +282,7 @@ std::span<const WeightName> phi3_names() { return kPhi3Table; }
 std::span<const WeightName> gpt2_names() { return kGpt2Table; }
 std::span<const WeightName> neox_names() { return kNeoxTable; }
 std::span<const WeightName> internlm2_names() { return kInternlm2Table; }
+std::span<const WeightName> starcoder2_names() { return kStarcoder2Table; }
 std::span<const WeightName> olmo2_names() { return kOlmo2Table; }
 std::span<const WeightName> mixtral_names() { return kMixtralTable; }
 std::span<const WeightName> gguf_names() { return kGgufTable; }

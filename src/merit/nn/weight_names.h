@@ -74,6 +74,7 @@ std::span<const WeightName> phi3_names();
 std::span<const WeightName> gpt2_names();
 std::span<const WeightName> neox_names();
 std::span<const WeightName> internlm2_names();
+std::span<const WeightName> starcoder2_names();
 std::span<const WeightName> olmo2_names();
 std::span<const WeightName> mixtral_names();
 std::span<const WeightName> gguf_names();        // of most architectures

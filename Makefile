@@ -1,6 +1,6 @@
 # Everything works from a fresh clone: the first target that needs it runs scripts/bootstrap.sh.
 BUILD ?= build/release
-.PHONY: build test demo peers bench bench-score soak fuzz asan fmt lint clean
+.PHONY: build test demo peers bench bench-verify bench-score soak fuzz asan fmt lint clean
 
 build: $(BUILD)/build.ninja
 	ninja -C $(BUILD)

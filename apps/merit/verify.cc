@@ -14,22 +14,33 @@ struct Options {
   DataOptions data;
   reward::AnswerOptions answer;
   std::string answer_kind = "row";
+  std::string profile = "strict";
+  bool explain = false;
   OutputOptions output;
 };
 
 void bind(CLI::App& app, Options& options) {
+  // The kind may stand before the file: "merit verify math answers.jsonl".
+  app.validate_positionals();
+  app.add_option("kind,--answer-kind", options.answer_kind,
+                 "What the answers are; row: what the column answer_kind says, else number")
+      ->check(CLI::IsMember({"row", "math", "number", "text", "date", "list"}))
+      ->capture_default_str();
   options.data.bind(app);
   app.add_option("--answer-column", options.answer.column, "The column that holds the reference answer")
-      ->capture_default_str();
-  app.add_option("--answer-kind", options.answer_kind,
-                 "What the answers are; row: what the column answer_kind says, else number")
-      ->check(CLI::IsMember({"row", "number", "text", "date", "list"}))
       ->capture_default_str();
   app.add_option("--relative-tolerance", options.answer.verify.relative_tolerance,
                  "Numbers this close to the reference, relative to it, are equal")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   app.add_flag("--ignore-percent", options.answer.verify.ignore_percent, "35% and 35 are the same answer");
+  app.add_flag("--ignore-units", options.answer.verify.ignore_units, "10 cm and 10 m are the same answer (math)");
+  app.add_flag("--relation-for-set", options.answer.verify.relation_for_set,
+               "An inequality answers a reference that is an interval (math)");
+  app.add_option("--profile", options.profile, "Whose choices decide what graders differ on (math)")
+      ->check(CLI::IsMember({"strict", "math-verify"}))
+      ->capture_default_str();
+  app.add_flag("--explain", options.explain, "Show what was read, what decided, and why, answer by answer");
   options.output.bind(app, "labelled rows");
 }
 
@@ -66,6 +77,7 @@ OrderedJson labelled_row(const data::Group& group, const std::vector<verify::Ver
     verdict_rows.push_back({{"outcome", verify::name_of(verdict.outcome)},
                             {"cause", verify::name_of(verdict.cause)},
                             {"extracted", verdict.extracted},
+                            {"rule", verdict.rule},
                             {"reason", verdict.reason}});
   }
   OrderedJson row = row_of(labelled);
@@ -73,13 +85,30 @@ OrderedJson labelled_row(const data::Group& group, const std::vector<verify::Ver
   return row;
 }
 
+// One line a verdict: where it stands, what it says, what was read, what decided and why.
+void explain(const OrderedJson& row, report::Table& table) {
+  size_t index = 0;
+  for (const OrderedJson& verdict : row.at("verdicts")) {
+    const auto text = [&](const char* key) { return verdict.at(key).get<std::string>(); };
+    const std::string outcome = text("outcome") + (text("cause") == "none" ? "" : " (" + text("cause") + ")");
+    const std::string where = row.at("id").is_string() ? row.at("id").get<std::string>() : dump_json(row.at("id"));
+    table.add_row(
+        {where + "." + std::to_string(index++), outcome, quote(text("extracted"), 40), text("rule"), text("reason")});
+  }
+}
+
 int run(const Options& options, const CLI::App& command) {
   reward::AnswerOptions answer = options.answer;
+  if (options.profile == "math-verify") answer.verify.profile = verify::Profile::kMathVerify;
   if (options.answer_kind != "row") answer.kind = verify::parse_answer_kind(options.answer_kind);
   GroupStream stream(options.data);
   Tally tally;
+  report::Table verdicts({{"answer"}, {"outcome"}, {"read"}, {"rule"}, {"reason"}});
   RowOutput rows(options.output, "merit.verify/1", run_identity(command, {options.data.data}),
-                 [&](const OrderedJson& row) { tally.add(row); });
+                 [&](const OrderedJson& row) {
+                   tally.add(row);
+                   if (options.explain) explain(row, verdicts);
+                 });
   Progress progress("verify", 0, "rows");
   while (auto group = stream.next()) {
     stop_if_interrupted();
@@ -106,7 +135,10 @@ int run(const Options& options, const CLI::App& command) {
   table.add_row({"unusable reference (not judged)", report::format_count(tally.unknown_item)});
   table.add_rule();
   table.add_row({"share correct", proportion_text(tally.correct, tally.judged())});
-  print_result(options.output, summary, {table});
+  std::vector<report::Table> tables;
+  if (options.explain) tables.push_back(std::move(verdicts));
+  tables.push_back(std::move(table));
+  print_result(options.output, summary, tables);
   if (tally.judged() == 0) {
     fail(ErrorKind::kData, "no response could be judged: is {} the column with the reference, and --answer-kind right?",
          quote(answer.column));

@@ -45,6 +45,10 @@ std::vector<verify::Verdict> verify_group(const data::Group& group, const Answer
   return verdicts;
 }
 
+std::string AnswerReward::identity() const {
+  return options_.kind ? std::string("answer:") + verify::name_of(*options_.kind) : "answer";
+}
+
 Computation AnswerReward::score(std::span<const data::Group> groups) const {
   Table table{name_, {}};
   for (const data::Group& group : groups) {

@@ -28,7 +28,7 @@ class AnswerReward : public Reward {
  public:
   AnswerReward(std::string name, AnswerOptions options) : name_(std::move(name)), options_(std::move(options)) {}
   const std::string& name() const override { return name_; }
-  std::string identity() const override { return "answer"; }
+  std::string identity() const override;
   Computation score(std::span<const data::Group> groups) const override;
 
  private:

@@ -32,20 +32,20 @@ Spec parse(const std::string& text) {
   return spec;
 }
 
-void no_argument(const Spec& spec) {
-  if (!spec.argument.empty()) {
-    fail(ErrorKind::kUsage, "reward kind {} takes no argument, got {}", spec.kind, quote(spec.argument));
-  }
-}
-
 std::shared_ptr<const Model> default_model(const Spec& spec, const RewardContext& context) {
   if (context.model.empty()) fail(ErrorKind::kUsage, "reward kind {} needs a model: give --model", spec.kind);
   return context.models.get(context.model);
 }
 
 std::unique_ptr<Reward> make_answer(const Spec& spec, const RewardContext& context) {
-  no_argument(spec);
-  return std::make_unique<AnswerReward>(spec.name, context.answer);
+  AnswerOptions options = context.answer;
+  if (!spec.argument.empty()) {
+    options.kind = verify::parse_answer_kind(spec.argument);
+    if (!options.kind) {
+      fail(ErrorKind::kUsage, "answer: expected math, number, text, date or list, got {}", quote(spec.argument));
+    }
+  }
+  return std::make_unique<AnswerReward>(spec.name, options);
 }
 
 std::unique_ptr<Reward> make_likelihood(const Spec& spec, const RewardContext& context) {
@@ -75,7 +75,7 @@ struct Kind {
 };
 
 constexpr Kind kKinds[] = {
-    {"answer", "answer", "1 if the response's answer is the row's reference, else 0", make_answer},
+    {"answer", "answer[:KIND]", "1 if the response's answer is the row's reference, else 0", make_answer},
     {"likelihood", "likelihood[:mean]", "ln p(response | prompt) under the model; mean: per token", make_likelihood},
     {"head", "head:FOLDER", "a trained score head on the response's last hidden state", make_head},
 };

@@ -5,9 +5,12 @@
 
 #include "command.h"
 #include "merit/core/error.h"
+#include "merit/core/file.h"
+#include "merit/core/json.h"
 #include "merit/core/strings.h"
 #include "merit/formats/weights.h"
 #include "merit/nn/convert.h"
+#include "merit/nn/encoder_sentence.h"
 #include "merit/nn/head.h"
 #include "merit/reward/check.h"
 
@@ -34,6 +37,13 @@ std::string token_text(const text::Tokenizer& tokenizer, int32_t id) {
   return fmt::format("{} {}", id, quote(tokenizer.id_to_token(id).value_or("?")));
 }
 
+// As transformers has it; an encoder's as it stands in the folder.
+OrderedJson config_of(const reward::Model& model) {
+  if (!model.is_encoder()) return nn::to_hf_config(model.config(), "float32");
+  const std::string file = std::filesystem::path(model.path()) / "config.json";
+  return parse_ordered_json(read_file(file), file);
+}
+
 int run_info(const InfoOptions& options, const CLI::App& command) {
   const reward::Model model(options.path, {});
   const nn::ModelConfig& config = model.config();
@@ -50,11 +60,9 @@ int run_info(const InfoOptions& options, const CLI::App& command) {
       config.non_embedding_parameters() + config.vocab_size * config.hidden_size * (config.tie_embeddings ? 1 : 2);
 
   OrderedJson summary = start_summary(command, nullptr);
-  summary["model"] = {{"path", options.path},
-                      {"identity", model.identity()},
-                      {"config", nn::to_hf_config(config, "float32")},
-                      {"parameters", parameters},
-                      {"score_head", head}};
+  summary["model"] = {{"path", options.path},       {"identity", model.identity()},
+                      {"config", config_of(model)}, {"parameters", parameters},
+                      {"score_head", head},         {"sentence_encoder", nn::SentenceEncoder::is_folder(options.path)}};
   for (const auto& [name, entry] : types) {
     summary["model"]["tensors"][name] = {{"count", entry.first}, {"bytes", entry.second}};
   }
@@ -74,7 +82,8 @@ int run_info(const InfoOptions& options, const CLI::App& command) {
     table.add_row(
         {"tensors in " + name, fmt::format("{} ({:.1f} MB)", entry.first, static_cast<double>(entry.second) / 1e6)});
   }
-  table.add_row({"score head", head ? "yes" : "no: a language model"});
+  table.add_row({"score head", head ? "yes" : model.is_encoder() ? "no: an encoder" : "no: a language model"});
+  if (nn::SentenceEncoder::is_folder(options.path)) table.add_row({"sentence encoder", "yes: modules.json"});
   table.add_row({"identity", model.identity()});
   table.add_rule();
   table.add_row({"encoding record", record.derived ? "derived" : text::EncodingRecord::kFileName});

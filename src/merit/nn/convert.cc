@@ -56,9 +56,7 @@ std::vector<formats::TensorToWrite> entries(const Transformer& model, const Scal
   const ModelConfig& config = model.config();
   std::vector<formats::TensorToWrite> out;
   for (const NamedPart& part : named_parts(config, model.weights())) {
-    if (head && model.weights().vocab.defined() && part.parameter.is_same(model.weights().vocab.dense()) &&
-        !config.tie_embeddings)
-      continue;
+    if (head && part.parameter.is_same(model.weights().vocab) && !config.tie_embeddings) continue;
     std::vector<int64_t> shape = part.parameter.sizes().vec();
     shape[0] = part.rows.count;
     if (part.layout == Layout::kColumns) std::swap(shape[0], shape[1]);
@@ -100,6 +98,10 @@ void convert_to_folder(const std::filesystem::path& from, const std::filesystem:
   std::optional<ScalarHead> own;
   if (!options.head && model->config().num_labels > 0) own = load_head(from);
   const ScalarHead* head = own ? &*own : options.head;
+  if (head && (!head->layers().empty() || head->record().pooling != "last" || head->record().appended >= 0)) {
+    fail(ErrorKind::kUnsupported,
+         "{}: a head of several layers or another pooling has no place in a transformers folder", quote(from.string()));
+  }
   if (head && head->bias().defined() && head->bias().count_nonzero().item().toLong() != 0) {
     fail(ErrorKind::kUnsupported, "{}: a head with a bias has no place in a transformers folder", quote(from.string()));
   }

@@ -192,9 +192,24 @@ std::string model_type(const Json& config) {
 
 }  // namespace
 
-int64_t EncoderConfig::non_embedding_parameters() const {
-  const int64_t up = pre_norm ? 2 * ffn_size : ffn_size;
-  return layers * (4 * hidden_size * hidden_size + hidden_size * (up + ffn_size));
+ModelConfig sizes_of(const EncoderConfig& config) {
+  ModelConfig out;
+  out.architecture = config.architecture;
+  out.vocab_size = config.vocab_size;
+  out.hidden_size = config.hidden_size;
+  out.layers = config.layers;
+  out.heads = out.kv_heads = config.heads;
+  out.head_dim = config.head_dim();
+  out.ffn_size = config.ffn_size;
+  out.max_positions = config.max_positions;
+  out.gated = config.pre_norm;
+  out.tie_embeddings = true;  // there is no vocabulary projection
+  return out;
+}
+
+std::vector<ProductShape> product_shapes(const EncoderConfig& config) {
+  const int64_t hidden = config.hidden_size, ffn = config.ffn_size;
+  return {{hidden, 3 * hidden}, {hidden, hidden}, {hidden, config.pre_norm ? 2 * ffn : ffn}, {ffn, hidden}};
 }
 
 bool is_encoder_config(const Json& config) {

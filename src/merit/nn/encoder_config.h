@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "merit/core/json.h"
+#include "merit/nn/config.h"
 #include "merit/nn/dense_activation.h"
+#include "merit/nn/row_invariance.h"
 
 namespace merit::nn {
 
@@ -56,9 +58,12 @@ struct EncoderConfig {
   bool position_to_content = false;
 
   int64_t head_dim() const { return hidden_size / heads; }
-  // Parameters a token passes through, embeddings left out.
-  int64_t non_embedding_parameters() const;
 };
+
+// The sizes that a decoder has too, for what asks only those: cost, memory, tables.
+ModelConfig sizes_of(const EncoderConfig& config);
+// The matrix products of a layer, for check_row_invariance.
+std::vector<ProductShape> product_shapes(const EncoderConfig& config);
 
 // Whether a config.json's model_type is an encoder's.
 bool is_encoder_config(const Json& config);

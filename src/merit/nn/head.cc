@@ -1,6 +1,5 @@
 #include "merit/nn/head.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
 
@@ -12,46 +11,6 @@
 
 namespace merit::nn {
 namespace {
-
-constexpr int kLanes = 8;
-
-// Eight running sums by position, then the sums in order, all in float64.
-template <typename T>
-double row_dot(const T* x, const double* w, int64_t n) {
-  double sums[kLanes] = {};
-  const int64_t whole = n / kLanes * kLanes;
-  for (int64_t i = 0; i < whole; i += kLanes) {
-    for (int l = 0; l < kLanes; ++l) sums[l] += static_cast<double>(x[i + l]) * w[i + l];
-  }
-  for (int64_t i = whole; i < n; ++i) sums[i - whole] += static_cast<double>(x[i]) * w[i];
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return total;
-}
-
-template <typename T>
-at::Tensor score_rows(const at::Tensor& pooled, const at::Tensor& weight, const at::Tensor& bias) {
-  const int64_t rows = pooled.size(0), outputs = weight.size(0), size = weight.size(1);
-  at::Tensor out = at::empty({rows, outputs}, pooled.scalar_type());
-  const at::Tensor wide = weight.to(at::kDouble).contiguous();
-  const at::Tensor offset = bias.defined() ? bias.to(at::kDouble).contiguous() : at::Tensor();
-  at::parallel_for(0, rows, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      for (int64_t k = 0; k < outputs; ++k) {
-        const double dot =
-            row_dot(pooled.const_data_ptr<T>() + r * size, wide.const_data_ptr<double>() + k * size, size);
-        const double value = offset.defined() ? dot + offset.const_data_ptr<double>()[k] : dot;
-        out.data_ptr<T>()[r * outputs + k] = static_cast<T>(value);
-      }
-    }
-  });
-  for (int64_t i = 0; i < out.numel(); ++i) {
-    if (std::isfinite(out.const_data_ptr<T>()[i])) continue;
-    fail(ErrorKind::kNumeric, "score of row {}: expected a finite value, got {}; the hidden states are at fault",
-         i / outputs, out.const_data_ptr<T>()[i]);
-  }
-  return out;
-}
 
 at::Tensor kept(const at::Tensor& values) {
   const at::ScalarType type = values.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
@@ -73,7 +32,8 @@ std::string_view bytes_of(const at::Tensor& values) {
 
 }  // namespace
 
-ScalarHead::ScalarHead(at::Tensor weight, at::Tensor bias, HeadRecord record) : record_(std::move(record)) {
+ScalarHead::ScalarHead(at::Tensor weight, at::Tensor bias, HeadRecord record, std::vector<DenseLayer> layers)
+    : record_(std::move(record)) {
   if (weight.dim() != 2 || weight.size(0) < 1 || weight.size(1) < 1) {
     fail(ErrorKind::kData, "score head: expected a weight [outputs, hidden], got {} dimensions of {} values",
          weight.dim(), weight.numel());
@@ -81,15 +41,31 @@ ScalarHead::ScalarHead(at::Tensor weight, at::Tensor bias, HeadRecord record) : 
   if (bias.defined() && (bias.dim() != 1 || bias.size(0) != weight.size(0))) {
     fail(ErrorKind::kData, "score head: expected a bias of {} values, got {}", weight.size(0), bias.numel());
   }
-  if (record_.pooling != "last" || record_.activation != "none") {
-    fail(ErrorKind::kData, "score head: expected pooling \"last\" and activation \"none\", got {} and {}",
-         quote(record_.pooling), quote(record_.activation));
+  if (record_.pooling != "last" && record_.pooling != "first" && record_.pooling != "mean") {
+    fail(ErrorKind::kData, "score head: expected pooling \"last\", \"first\" or \"mean\", got {}",
+         quote(record_.pooling));
+  }
+  if (record_.activation != "none") {
+    fail(ErrorKind::kData, "score head: expected activation \"none\", got {}", quote(record_.activation));
   }
   weight_ = kept(weight);
   check_finite(weight_, "weight");
   if (bias.defined()) {
     bias_ = kept(bias);
     check_finite(bias_, "bias");
+  }
+  for (DenseLayer& layer : layers) {
+    const auto& next = &layer == &layers.back() ? weight_ : (&layer + 1)->weight;
+    if (layer.weight.dim() != 2 || layer.out_features() != next.size(1)) {
+      fail(ErrorKind::kData, "score head: a layer gives {} values, the next reads {}", layer.weight.size(0),
+           next.size(1));
+    }
+    for (at::Tensor* values : {&layer.weight, &layer.bias, &layer.norm_weight, &layer.norm_bias}) {
+      if (!values->defined()) continue;
+      *values = kept(*values);
+      check_finite(*values, "layer weight");
+    }
+    layers_.push_back(std::move(layer));
   }
 }
 
@@ -98,9 +74,17 @@ at::Tensor ScalarHead::score(const at::Tensor& pooled) const {
     fail(ErrorKind::kData, "score head: expected hidden states [n, {}], got a width of {}", hidden_size(),
          pooled.dim() == 2 ? pooled.size(1) : -1);
   }
-  const at::Tensor rows = kept(pooled);
-  return rows.scalar_type() == at::kDouble ? score_rows<double>(rows, weight_, bias_)
-                                           : score_rows<float>(rows, weight_, bias_);
+  at::Tensor rows = kept(pooled);
+  for (const DenseLayer& layer : layers_) rows = apply_layer(layer, rows);
+  const at::Tensor scores = apply_layer({.weight = weight_, .bias = bias_}, rows);
+  const at::Tensor wide = scores.to(at::kDouble);
+  for (int64_t i = 0; i < wide.numel(); ++i) {
+    const double value = wide.const_data_ptr<double>()[i];
+    if (std::isfinite(value)) continue;
+    fail(ErrorKind::kNumeric, "score of row {}: expected a finite value, got {}; the hidden states are at fault",
+         i / outputs(), value);
+  }
+  return scores;
 }
 
 std::string ScalarHead::identity() const {
@@ -110,6 +94,14 @@ std::string ScalarHead::identity() const {
                             record_.pooling, record_.activation));
   hasher.update(bytes_of(weight_));
   if (bias_.defined()) hasher.update(bytes_of(bias_));
+  if (record_.appended >= 0) hasher.update(fmt::format("appended {}\n", record_.appended));
+  for (const DenseLayer& layer : layers_) {
+    hasher.update(fmt::format("layer {} {} {} {}\n", layer.out_features(), layer.in_features(),
+                              static_cast<int>(layer.activation), layer.norm_eps));
+    for (const at::Tensor* values : {&layer.weight, &layer.bias, &layer.norm_weight, &layer.norm_bias}) {
+      if (values->defined()) hasher.update(bytes_of(*values));
+    }
+  }
   return hasher.hex();
 }
 
@@ -140,6 +132,23 @@ at::Tensor pool_positions(const at::Tensor& hidden, const at::Tensor& positions)
     }
   }
   return at::index_select(hidden, 0, index);
+}
+
+at::Tensor pool_rows(const at::Tensor& hidden, const std::string& pooling) {
+  if (pooling != "mean") {
+    MERIT_CHECK(hidden.size(0) == 1);
+    return hidden;
+  }
+  const at::Tensor rows = kept(hidden);
+  const int64_t width = rows.size(1);
+  at::Tensor out = at::empty({1, width}, at::kDouble);
+  const at::Tensor wide = rows.to(at::kDouble);
+  for (int64_t i = 0; i < width; ++i) {
+    double sum = 0;
+    for (int64_t r = 0; r < rows.size(0); ++r) sum += wide.const_data_ptr<double>()[r * width + i];
+    out.mutable_data_ptr<double>()[i] = sum / static_cast<double>(rows.size(0));
+  }
+  return out.to(rows.scalar_type());
 }
 
 }  // namespace merit::nn

@@ -8,11 +8,15 @@
 #include <map>
 
 #include "merit/core/error.h"
+#include "merit/core/file.h"
+#include "merit/core/json.h"
 #include "merit/core/strings.h"
 #include "merit/formats/weights.h"
+#include "merit/nn/encoder_config.h"
 #include "merit/nn/head.h"
 #include "merit/nn/read.h"
 #include "merit/nn/transformer.h"
+#include "merit/reward/pair_text.h"
 #include "merit/text/encoding_record.h"
 
 namespace merit::reward {
@@ -80,7 +84,11 @@ class Checker {
   }
 
   Finding config() {
-    config_ = nn::load_config(path_, *source_);
+    const fs::path file = path_ / "config.json";
+    const Json json = fs::is_directory(path_) ? parse_json(read_file(file), file.string()) : Json();
+    is_encoder_ = nn::is_encoder_config(json);
+    config_ =
+        is_encoder_ ? nn::sizes_of(nn::encoder_config_from_hf(json, file.string())) : nn::load_config(path_, *source_);
     return {CheckLevel::kOk, fmt::format("{}, {} layers of {}, {} positions", config_.architecture, config_.layers,
                                          config_.hidden_size, config_.max_positions)};
   }
@@ -126,9 +134,14 @@ class Checker {
   Finding conversation() {
     const OrderedJson user = {{"role", "user"}, {"content", "Is 91 prime?"}};
     const OrderedJson answer = {{"role", "assistant"}, {"content", "No: 7 times 13."}};
-    encoded_ = encoder_->encode(OrderedJson::array({user}), OrderedJson::array({answer})).value();
+    const Content asked = OrderedJson::array({user}), answered = OrderedJson::array({answer});
+    const bool pair = is_encoder_ && encoder_->record().chat_template.empty();
+    encoded_ =
+        (pair ? encode_pair(*encoder_, asked, answered, config_.max_positions) : encoder_->encode(asked, answered))
+            .value();
     std::string finding =
         fmt::format("two turns are {} tokens, the answer from {}", encoded_.ids.size(), encoded_.boundary);
+    if (pair) return {CheckLevel::kOk, finding + "; prompt and response are a pair of texts"};
     if (encoder_->record().chat_template.empty()) {
       return {CheckLevel::kNote, finding + "; no chat template: turns are joined as plain text"};
     }
@@ -165,7 +178,8 @@ class Checker {
   }
 
   Finding head() {
-    if (!fs::is_directory(path_) || !nn::has_head(path_)) return {CheckLevel::kOk, "none: a language model"};
+    if (!fs::is_directory(path_) || !nn::has_head(path_))
+      return {CheckLevel::kOk, is_encoder_ ? "none: an encoder" : "none: a language model"};
     const nn::ScalarHead head = nn::load_head(path_);
     return {CheckLevel::kOk, fmt::format("{} value{} from {} features, pooling {}", head.outputs(),
                                          head.outputs() == 1 ? "" : "s", head.hidden_size(), head.record().pooling)};
@@ -183,16 +197,16 @@ class Checker {
 
   Finding weights() {
     model_.emplace(path_, options_);
-    model_->transformer();
+    model_->read({}, {}, nullptr);
     return {CheckLevel::kOk, "every tensor is there, in its shape; products keep a row's bits on this machine"};
   }
 
   Finding one_pass() {
     const auto last = static_cast<int32_t>(encoded_.ids.size()) - 1;
-    const bool language_model = model_->transformer().weights().vocab.defined();
+    const bool language_model = !is_encoder_ && model_->transformer().weights().vocab.defined();
     nn::PathRequest path = {.ids = encoded_.ids, .hidden_at = {last}};
     if (language_model) path.logps_from = std::max(1, encoded_.boundary);
-    const auto result = std::move(nn::read(model_->transformer(), {&path, 1}).front());
+    const auto result = std::move(model_->read({&path, 1}, {}, nullptr).front());
     const auto* state = result.hidden.const_data_ptr<float>();
     const bool finite = std::all_of(state, state + result.hidden.numel(), [](float v) { return std::isfinite(v); }) &&
                         std::ranges::all_of(result.logps, [](float v) { return std::isfinite(v); });
@@ -216,6 +230,7 @@ class Checker {
 
   std::shared_ptr<const formats::WeightSource> source_;
   nn::ModelConfig config_;
+  bool is_encoder_ = false;
   std::optional<text::Tokenizer> tokenizer_;
   std::optional<text::Encoder> encoder_;
   text::Encoded encoded_;

@@ -1,4 +1,5 @@
-// A learned reward model: a scalar head on the hidden state of the response's last token (Ouyang et al. 2022).
+// A learned reward model: a scalar head on the hidden state of the response's last token (Ouyang et al. 2022), or on
+// the states that the head's record names.
 #pragma once
 
 #include "merit/nn/head.h"

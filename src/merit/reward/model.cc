@@ -8,9 +8,11 @@
 #include "merit/core/json.h"
 #include "merit/formats/gguf.h"
 #include "merit/formats/weights.h"
+#include "merit/nn/encoder_model.h"
 #include "merit/nn/linear.h"
 #include "merit/nn/row_invariance.h"
 #include "merit/nn/transformer.h"
+#include "merit/reward/pair_text.h"
 
 namespace merit::reward {
 namespace fs = std::filesystem;
@@ -37,14 +39,6 @@ std::string hash_of_encoding(text::EncodingRecord record) {
   return hash_hex(dump_json(record.to_json()));
 }
 
-nn::ModelConfig read_config(const fs::path& path) {
-  if (fs::is_directory(path)) {
-    const fs::path file = path / "config.json";
-    return nn::config_from_hf(parse_json(read_file(file), file.string()), file.string());
-  }
-  return nn::config_from_gguf(formats::GgufFile(path));
-}
-
 }  // namespace
 
 at::ScalarType parse_dtype(const std::string& name) {
@@ -64,7 +58,14 @@ Model::Model(const fs::path& path, const ModelOptions& options) : path_(path.str
     fail(ErrorKind::kIo,
          "cannot open the model {}: no such file or folder; expected a Hugging Face folder or a GGUF file", path_);
   }
-  config_ = read_config(path);
+  if (!fs::is_directory(path)) {
+    config_ = nn::config_from_gguf(formats::GgufFile(path));
+  } else {
+    const std::string file = path / "config.json";
+    const Json json = parse_json(read_file(file), file);
+    if (nn::is_encoder_config(json)) encoder_config_ = nn::encoder_config_from_hf(json, file);
+    config_ = encoder_config_ ? nn::sizes_of(*encoder_config_) : nn::config_from_hf(json, file);
+  }
   const text::EncodingRecord record = text::load_encoding(path_);
   encoder_ = std::make_unique<text::Encoder>(text::load_tokenizer(path), record);
   identity_ = hash_of_weights(*formats::open_weights(path));
@@ -79,12 +80,33 @@ Model::Model(const fs::path& path, const ModelOptions& options) : path_(path.str
 
 Model::~Model() = default;
 
-const nn::Transformer& Model::transformer() const {
+void Model::load() const {
   std::call_once(loaded_, [this] {
-    nn::check_row_invariance(options_.dtype, product_shapes(config_));
-    transformer_ = nn::Transformer::load(path_, {.dtype = options_.dtype, .stored = options_.stored});
+    nn::check_row_invariance(options_.dtype,
+                             encoder_config_ ? nn::product_shapes(*encoder_config_) : nn::product_shapes(config_));
+    if (encoder_config_) {
+      bidirectional_ = nn::EncoderModel::load(path_, options_.dtype);
+    } else {
+      transformer_ = nn::Transformer::load(path_, {.dtype = options_.dtype});
+    }
   });
+}
+
+const nn::Transformer& Model::transformer() const {
+  if (encoder_config_) {
+    fail(ErrorKind::kUnsupported,
+         "{}: an encoder ({}) neither samples nor gives log-probabilities; use a language model", path_,
+         config_.architecture);
+  }
+  load();
   return *transformer_;
+}
+
+std::vector<nn::PathResult> Model::read(std::span<const nn::PathRequest> paths, const nn::ReadOptions& options,
+                                        nn::ReadStats* stats) const {
+  load();
+  return encoder_config_ ? nn::read(*bidirectional_, paths, options, stats)
+                         : nn::read(*transformer_, paths, options, stats);
 }
 
 text::EncodeContext Model::context_of(const data::Group& group) const {
@@ -103,6 +125,9 @@ text::EncodeContext Model::context_of(const data::Group& group) const {
 
 Result<text::Encoded> Model::encode(const data::Group& group, const data::Candidate& candidate) const {
   const Content none = std::string();
+  if (encoder_config_ && encoder_->record().chat_template.empty()) {
+    return encode_pair(*encoder_, group.prompt ? *group.prompt : none, candidate.content, max_length_);
+  }
   return encoder_->encode(group.prompt ? *group.prompt : none, candidate.content, context_of(group));
 }
 

@@ -36,7 +36,7 @@ void answer_one_model(std::vector<Computation>& computations, const Reader& read
 
 Reader model_reader(const nn::ReadOptions& options, nn::ReadStats* stats) {
   return [options, stats](const Model& model, std::span<const nn::PathRequest> paths) {
-    return nn::read(model.transformer(), paths, options, stats);
+    return model.read(paths, options, stats);
   };
 }
 

@@ -34,7 +34,7 @@ std::string cache_key(const reward::Model& model, std::span<const nn::PathReques
 at::Tensor compute_states(const reward::Model& model, std::span<const nn::PathRequest> paths,
                           const nn::ReadOptions& options, nn::ReadStats* stats) {
   std::vector<at::Tensor> states;
-  for (const nn::PathResult& result : nn::read(model.transformer(), paths, options, stats)) {
+  for (const nn::PathResult& result : model.read(paths, options, stats)) {
     states.push_back(result.hidden);
   }
   return at::cat(states);

@@ -87,7 +87,7 @@ void Model::load() const {
     if (encoder_config_) {
       bidirectional_ = nn::EncoderModel::load(path_, options_.dtype);
     } else {
-      transformer_ = nn::Transformer::load(path_, {.dtype = options_.dtype});
+      transformer_ = nn::Transformer::load(path_, {.dtype = options_.dtype, .stored = options_.stored});
     }
   });
 }

@@ -27,6 +27,7 @@ namespace merit::reward {
 struct ModelOptions {
   at::ScalarType dtype = at::kFloat;
   int64_t max_length = 0;  // tokens a sequence; 0: what the record says, else the model's positions
+  bool stored = true;      // matrices as the file has them (transformer.h): for reading; sampling is faster without
 };
 
 // "float32" | "bfloat16" | "float64", and "auto": bfloat16 where the processor multiplies it in hardware, else float32.

@@ -56,7 +56,9 @@ std::vector<formats::TensorToWrite> entries(const Transformer& model, const Scal
   const ModelConfig& config = model.config();
   std::vector<formats::TensorToWrite> out;
   for (const NamedPart& part : named_parts(config, model.weights())) {
-    if (head && model.weights().vocab.defined() && part.parameter.is_same(model.weights().vocab.dense()) && !config.tie_embeddings) continue;
+    if (head && model.weights().vocab.defined() && part.parameter.is_same(model.weights().vocab.dense()) &&
+        !config.tie_embeddings)
+      continue;
     std::vector<int64_t> shape = part.parameter.sizes().vec();
     shape[0] = part.rows.count;
     if (part.layout == Layout::kColumns) std::swap(shape[0], shape[1]);

@@ -162,8 +162,7 @@ class Lexer {
     token.kind = kind;
     token.text = text;
     token.space = space_;
-    token.dollar = dollar_;
-    space_ = dollar_ = false;
+    space_ = false;
     return token;
   }
   void sign(std::string_view what, size_t length) {
@@ -177,8 +176,7 @@ class Lexer {
       space_ = true;
       ++i_;
     } else if (c == '$') {
-      dollar_ = true;
-      ++i_;
+      ++i_;  // money, or the end of a formula
     } else if (c == '\\') {
       command();
     } else if (is_digit(c) || (c == '.' && is_digit(at(i_ + 1)))) {
@@ -255,7 +253,7 @@ class Lexer {
         c == '>' || c == '\0') {
       space_ |= c != '!';  // the ends of a formula are spaces too
     } else if (c == '$') {
-      dollar_ = true;
+      // money
     } else if (c == '%' || c == '#' || c == '&' || c == '_') {
       push(Tok::kSign, std::string_view(&c, 1));
     } else if (c == '{' || c == '}' || c == '\\' || c == '|') {
@@ -398,7 +396,6 @@ class Lexer {
   size_t i_ = 0;
   size_t depth_ = 0;  // of brackets
   bool space_ = false;
-  bool dollar_ = false;
 };
 
 }  // namespace

@@ -24,9 +24,8 @@ struct Token {
   Tok kind = Tok::kEnd;
   std::string text;
   Exact value;
-  bool space = false;   // white space stands before it
-  bool whole = false;   // a number of digits only: no point, exponent or repeating part
-  bool dollar = false;  // a dollar sign stands before it
+  bool space = false;  // white space stands before it
+  bool whole = false;  // a number of digits only: no point, exponent or repeating part
 
   bool is(Tok k, std::string_view t) const { return kind == k && text == t; }
   bool sign(char c) const { return kind == Tok::kSign && text[0] == c; }

@@ -399,15 +399,4 @@ std::optional<int64_t> Forms::whole(const Expr& e) {
   return f.top.constant().integer();
 }
 
-bool Forms::is_polynomial(const Poly& p, const std::vector<std::string>& symbols) const {
-  for (const Term& term : p.terms) {
-    for (const Factor& f : term.monomial) {
-      const Atom& a = atoms_[f.atom];
-      if (a.kind != Atom::Kind::kSymbol || f.bottom != 1 || f.top < 0) return false;
-      if (std::find(symbols.begin(), symbols.end(), a.name) == symbols.end()) return false;
-    }
-  }
-  return true;
-}
-
 }  // namespace merit::verify

@@ -52,8 +52,6 @@ class Forms {
   // Zero for certain: the difference of two forms, or one of them. False: not known to be zero.
   bool is_zero(const Form& f);
   Form subtract(const Form& a, const Form& b) { return add(a, Form{negate(b.top), b.bottom}); }
-  // A polynomial of the named symbols only, with rational coefficients? Then as coefficients go, else nothing.
-  bool is_polynomial(const Poly& p, const std::vector<std::string>& symbols) const;
   const Atom& atom(uint32_t id) const { return atoms_[id]; }
 
   Form add(const Form& a, const Form& b);

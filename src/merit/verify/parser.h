@@ -15,7 +15,7 @@ struct Parsed {
   std::string reason;  // why not
 };
 
-// The whole text as one answer. `log_base`: 0 for the natural logarithm, else the base of a bare \log.
+// The whole text as one answer.
 Parsed parse_math(std::string_view text);
 
 // Words as a text answer compares them: lower case, without articles, emphasis and end punctuation; "(B)" is "b".

@@ -1,6 +1,7 @@
 // tool: DEPS verify
 // Verdicts of answers: JSON lines {"reference", "response", "kind", "profile"} on standard input, a verdict a line out.
-// With an argument N every item is checked N times, and the processor's seconds for all items once go to standard error.
+// With an argument N every item is checked N times, and the processor's seconds for all items once go to standard
+// error.
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>

@@ -167,8 +167,7 @@ def compare(model, folder, seed):
         close(got["hidden"], hidden, 1e-5, f"hidden states of {len(ids)}")
         close(got["logits"], logits, 1e-5, f"logits of {len(ids)}")
         close(got["logps"], logps_of(logits, ids), 1e-5, f"log-probs of {len(ids)}")
-    for i in (0, 2):
-        assert results("read_paths", [folder], [asked[i]])[0] == together[i], "a path alone and in company"
+    assert results("read_paths", [folder], [asked[2]])[0] == together[2], "a path alone and in company"
 
 
 def names_there(model, folder):
@@ -222,9 +221,9 @@ def compare_gradients(model, folder, tmp_path):
 
 @torch.no_grad()
 def compare_greedy(model, folder):
-    prompts = [paths(9, 8)[i] for i in (3, 4, 6, 7)]
+    prompts = [paths(9, 8)[i] for i in (4, 7)]  # 39 and 37 tokens: the samples pass 40, where some rotations change
     asked = [{"prompt": ids, "n": 1, "stream": i} for i, ids in enumerate(prompts)]
-    samples = results("sample_ids", [folder, '{"temperature": 0, "max_new_tokens": 12}'], asked)
+    samples = results("sample_ids", [folder, '{"temperature": 0, "max_new_tokens": 8}'], asked)
     for prompt, [sample] in zip(prompts, samples):
         ids = list(prompt)
         for token in sample["ids"]:

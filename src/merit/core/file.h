@@ -45,8 +45,8 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
-  // Lets go of the memory pages that lie wholly in `part`, which read again come from the file. Parts outside the mapping
-  // are left alone.
+  // Lets go of the memory pages that lie wholly in `part`, which read again come from the file. Parts outside the
+  // mapping are left alone.
   void release(std::span<const std::byte> part) const;
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
   const std::filesystem::path& path() const { return path_; }

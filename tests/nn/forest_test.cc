@@ -63,6 +63,19 @@ TEST(Forest, EqualPathsShareAllAndDifferentOnesNothing) {
   EXPECT_EQ(forest.nodes[1].parent, -1);
 }
 
+TEST(Forest, PathsOfDifferentRegimesShareNothing) {
+  ForestBuilder builder;
+  builder.add(std::vector<int32_t>{1, 2, 3}, {}, 0);
+  builder.add(std::vector<int32_t>{1, 2, 3, 4}, {}, 9);
+  builder.add(std::vector<int32_t>{1, 2, 5}, {}, 0);
+  const Forest forest = builder.build();
+  EXPECT_EQ(forest.tokens.size(), 4u + 4u);
+  for (int32_t path = 0; path < 3; ++path) {
+    for (int32_t node : forest.path_nodes(path)) EXPECT_EQ(forest.nodes[node].regime, path == 1 ? 9 : 0);
+  }
+  EXPECT_EQ(forest.path_nodes(0)[0], forest.path_nodes(2)[0]);
+}
+
 TEST(Forest, CutsChangeNodesAndNotTokens) {
   ForestBuilder builder;
   builder.add(std::vector<int32_t>{1, 2, 3, 4}, std::vector<int32_t>{1, 3});

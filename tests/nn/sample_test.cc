@@ -275,8 +275,8 @@ TEST(SampleForest, GreedyFollowsTheSlowModel) {
     for (int32_t v = 0; v < 50; ++v) {
       double logit = 0;
       for (size_t i = 0; i < hidden.back().size(); ++i) {
-        logit +=
-            hidden.back()[i] * vocab.weight.dense().const_data_ptr<double>()[static_cast<size_t>(v) * hidden.back().size() + i];
+        logit += hidden.back()[i] *
+                 vocab.weight.dense().const_data_ptr<double>()[static_cast<size_t>(v) * hidden.back().size() + i];
       }
       if (logit > best) best = logit, argmax = v;
     }

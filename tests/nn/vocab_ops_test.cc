@@ -1,9 +1,11 @@
 #include "merit/nn/vocab_ops.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/gather.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
 #include <gmock/gmock.h>
 
@@ -101,11 +103,11 @@ TEST(VocabOps, GradientsAgreeWithPlainAutograd) {
   EXPECT_GT(grads[0].abs().max().item().toDouble(), 0.1);
 }
 
-TEST(VocabOps, GradientsAgreeWithFiniteDifferences) {
+void gradients_agree_with_finite_differences(double scale, double softcap) {
   const at::Tensor targets = ids({2, 0, -1});
   const at::Tensor weights = random_tensor({3, 3}, 5);
   const auto loss_of = [&](const at::Tensor& hidden, const at::Tensor& projection) {
-    const VocabQuantities q = vocab_quantities_with_grad(hidden, projection, targets);
+    const VocabQuantities q = vocab_quantities_with_grad(hidden, {projection, scale, softcap}, targets);
     return q.logp.mul(weights[0]).add(q.entropy.mul(weights[1])).add(q.sumsq.mul(weights[2])).sum();
   };
   at::Tensor hidden = random_tensor({3, 4}, 6).requires_grad_(true);
@@ -125,6 +127,28 @@ TEST(VocabOps, GradientsAgreeWithFiniteDifferences) {
       EXPECT_NEAR(grad.const_data_ptr<double>()[i], (up - down) / 2e-5, 1e-8);
     }
   }
+}
+
+TEST(VocabOps, GradientsAgreeWithFiniteDifferences) {
+  gradients_agree_with_finite_differences(1, 0);
+  gradients_agree_with_finite_differences(0.5, 0);
+  gradients_agree_with_finite_differences(1.5, 0.8);
+}
+
+TEST(VocabOps, LogitsAreScaledThenCapped) {
+  // Products 2, 0 and -6; halved 1, 0 and -3; capped at 2: 2 tanh(1 / 2), 0, 2 tanh(-3 / 2).
+  const at::Tensor hidden = at::ones({1, 1}, at::kDouble);
+  at::Tensor weight = at::empty({3, 1}, at::kDouble);
+  weight[0] = 2.0, weight[1] = 0.0, weight[2] = -6.0;
+  const at::Tensor logits = vocab_logits(hidden, {weight, 0.5, 2});
+  const double want[3] = {2 * std::tanh(0.5), 0, 2 * std::tanh(-1.5)};
+  double total = 0;
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_NEAR(logits[0][i].item().toDouble(), want[i], 1e-15);
+    total += std::exp(want[i]);
+  }
+  EXPECT_NEAR(vocab_quantities(hidden, {weight, 0.5, 2}, ids({2})).logp.item().toDouble(), want[2] - std::log(total),
+              1e-14);
 }
 
 TEST(VocabOps, Bfloat16GradientsAgreeWithFloat64OnTheSameValues) {

@@ -226,5 +226,35 @@ TEST(Weights, NamesTheTensorThatIsWrong) {
               ThrowsMessage<Error>(HasSubstr("model.layers.1.self_attn.k_proj.weight")));
 }
 
+// A tensor stays in the file where it needs no change, and only there; scores are the same bits either way.
+TEST(Weights, UnchangedTensorsStayInTheFile) {
+  ModelConfig config = testing::small_config();
+  const Weights made = testing::random_weights(config, 7, at::kFloat);
+  const auto path = std::filesystem::temp_directory_path() / "merit_weights_test.safetensors";
+  const std::string bytes = safetensors_bytes(take_apart(config, made));
+  write_file_atomic(path, bytes);
+  const auto file = std::make_shared<const formats::SafetensorsFile>(path);
+  auto in_file = [&](const at::Tensor& tensor) {
+    const auto* address = static_cast<const std::byte*>(tensor.const_data_ptr());
+    for (const formats::TensorView& view : file->tensors()) {
+      if (address >= view.bytes.data() && address < view.bytes.data() + view.bytes.size()) return true;
+    }
+    return false;
+  };
+  const Weights mapped = load_weights(config, *file, at::kFloat, file);
+  expect_equal(mapped, made);
+  EXPECT_TRUE(in_file(mapped.embedding.dense()));  // rows of it are copied: any address will do
+  EXPECT_FALSE(in_file(mapped.layers[0].qkv.weight()));
+  const auto& out = file->at("model.layers.1.self_attn.o_proj.weight");
+  EXPECT_EQ(in_file(mapped.layers[1].out.weight()), reinterpret_cast<uintptr_t>(out.bytes.data()) % 64 == 0);
+  for (const at::Tensor& tensor : load_weights(config, *file, at::kFloat).parameters()) EXPECT_FALSE(in_file(tensor));
+  EXPECT_FALSE(in_file(load_weights(config, *file, at::kDouble, file).embedding.dense()));
+  config.tie_embeddings = true;  // now products read it
+  const auto& embedding = file->at("model.embed_tokens.weight");
+  EXPECT_EQ(in_file(load_weights(config, *file, at::kFloat, file).embedding.dense()),
+            reinterpret_cast<uintptr_t>(embedding.bytes.data()) % 64 == 0);
+  std::filesystem::remove(path);
+}
+
 }  // namespace
 }  // namespace merit::nn

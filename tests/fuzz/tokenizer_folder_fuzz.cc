@@ -3,6 +3,7 @@
 // the vocabulary under each of its names, then merges.txt. It loads and encodes, or is refused with a typed error.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>

@@ -75,7 +75,7 @@ TEST(Head, F21_OneRawValueByDefault) {
   EXPECT_EQ(scores.item().toDouble(), 700.0);  // neither a sigmoid nor a softmax
   EXPECT_THROW(ScalarHead(floats({1, 0}, {1, 2}), {}, {.activation = "softmax"}), Error);
   EXPECT_THROW(ScalarHead(floats({1, 0}, {1, 2}), {}, {.activation = "sigmoid"}), Error);
-  EXPECT_THROW(ScalarHead(floats({1, 0}, {1, 2}), {}, {.pooling = "mean"}), Error);
+  EXPECT_THROW(ScalarHead(floats({1, 0}, {1, 2}), {}, {.pooling = "middle"}), Error);
 }
 
 TEST(Head, F19_ScoreBitsDoNotDependOnTheBatch) {

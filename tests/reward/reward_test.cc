@@ -180,7 +180,7 @@ TEST(Kinds, SpecsAreCheckedBeforeAnythingLoads) {
   ModelPool pool({});
   EXPECT_THAT(error_of("likelyhood", pool), HasSubstr("did you mean likelihood"));
   EXPECT_THAT(error_of("likelihood", pool), HasSubstr("--model"));
-  EXPECT_THAT(error_of("answer:3", pool), HasSubstr("no argument"));
+  EXPECT_THAT(error_of("answer:3", pool), HasSubstr("expected math, number, text, date or list, got \"3\""));
   EXPECT_THAT(error_of("head", pool), HasSubstr("head:FOLDER"));
   EXPECT_THAT(error_of("=answer", pool), HasSubstr("[NAME=]KIND"));
   EXPECT_EQ(make_reward("gold=answer", {.models = pool, .model = "", .answer = {}})->name(), "gold");

@@ -31,7 +31,7 @@ def score(folder, tmp_path):
     data.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     out = tmp_path / "scored.jsonl"
     done = subprocess.run(
-        [MERIT, "score", data, "--reward", f"head:{folder}", "--dtype", "float32", "--out", out],
+        [MERIT, "score", data, "--reward", f"head:{folder}", "--dtype", "float32", "--out", out, "--overwrite"],
         capture_output=True, text=True, timeout=300,
     )
     return done, out

@@ -72,6 +72,10 @@ Model::Model(const fs::path& path, const ModelOptions& options) : path_(path.str
   encoding_hash_ = hash_of_encoding(record);
   max_length_ = options.max_length > 0 ? options.max_length : record.max_length;
   if (max_length_ <= 0) max_length_ = config_.max_positions;
+  // Derived from a number of positions of which RoBERTa leaves some unused.
+  if (options.max_length <= 0 && record.derived && config_.max_positions > 0) {
+    max_length_ = std::min(max_length_, config_.max_positions);
+  }
   if (config_.max_positions > 0 && max_length_ > config_.max_positions) {
     fail(ErrorKind::kUsage, "max_length {} is more than the {} positions of {}", max_length_, config_.max_positions,
          path_);
@@ -145,7 +149,7 @@ std::shared_ptr<const Model> ModelPool::get(const fs::path& path) {
 }
 
 void ModelPool::load() const {
-  for (const auto& [path, model] : models_) model->transformer();
+  for (const auto& [path, model] : models_) model->read({}, {}, nullptr);  // loads, whichever kind it is
 }
 
 std::map<std::string, std::string> ModelPool::identities() const {

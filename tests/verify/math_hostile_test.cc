@@ -118,6 +118,30 @@ double thread_seconds() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
+// The sanitizers make everything some ten times slower.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+constexpr double kSlower = 20;
+#else
+constexpr double kSlower = 1;
+#endif
+#else
+constexpr double kSlower = 1;
+#endif
+
+// The least processor time of a few tries: a busy machine slows single ones.
+template <typename Work>
+double least_seconds(double limit, Work&& work) {
+  double least = 0;
+  for (int i = 0; i < 5 && (i == 0 || least >= limit); ++i) {
+    const double start = thread_seconds();
+    work();
+    const double took = thread_seconds() - start;
+    least = i == 0 ? took : std::min(least, took);
+  }
+  return least;
+}
+
 constexpr const char* kReferences[] = {"7", "x^2+1", "\\{1,\\sqrt2,3\\}"};
 
 std::string verdict_of(const std::string& answer, const char* reference) {
@@ -128,18 +152,22 @@ std::string verdict_of(const std::string& answer, const char* reference) {
 TEST(MathHostile, EveryItemStaysWithinItsLimits) {
   for (const std::string& answer : hostile()) {
     for (const char* reference : kReferences) {
-      const double start = thread_seconds();
-      const Verdict verdict = verify_answer("\\boxed{" + answer + "}", reference, AnswerKind::kMath);
-      EXPECT_LT(thread_seconds() - start, 0.05)
+      Verdict verdict;
+      const double limit = 0.05 * kSlower;
+      EXPECT_LT(least_seconds(
+                    limit, [&] { verdict = verify_answer("\\boxed{" + answer + "}", reference, AnswerKind::kMath); }),
+                limit)
           << answer.substr(0, 60) << " (" << answer.size() << ") against " << reference;
       EXPECT_NE(verdict.outcome, Outcome::kCorrect) << answer.substr(0, 60) << " against " << reference;
     }
-    const double start = thread_seconds();
-    verify_answer("7", answer.substr(0, 100'000), AnswerKind::kMath);
-    verify_answer(answer, "7", AnswerKind::kMath);
-    // The same on both sides, where nothing is different at once.
-    verify_answer("\\boxed{" + answer + "}", "\\boxed{" + answer + "}", AnswerKind::kMath);
-    EXPECT_LT(thread_seconds() - start, 0.15) << answer.substr(0, 60) << " (" << answer.size() << ")";
+    const double limit = 0.15 * kSlower;
+    const double took = least_seconds(limit, [&] {
+      verify_answer("7", answer.substr(0, 100'000), AnswerKind::kMath);
+      verify_answer(answer, "7", AnswerKind::kMath);
+      // The same on both sides, where nothing is different at once.
+      verify_answer("\\boxed{" + answer + "}", "\\boxed{" + answer + "}", AnswerKind::kMath);
+    });
+    EXPECT_LT(took, limit) << answer.substr(0, 60) << " (" << answer.size() << ")";
   }
 }
 

@@ -5,6 +5,7 @@
 #include "merit/core/strings.h"
 #include "merit/verify/date.h"
 #include "merit/verify/mark.h"
+#include "merit/verify/parser.h"
 
 namespace merit::verify {
 namespace {
@@ -56,34 +57,6 @@ Reading read_date(std::string_view text, bool last) {
   return reading;
 }
 
-// Lower case, one space between words, no emphasis, quotes, end punctuation or article; "(B) Paris" is "b".
-std::string text_key(std::string_view text) {
-  const std::string_view edge = " \t\r\n.,;:!?\"'*_`()[]{}$";
-  const size_t first = text.find_first_not_of(edge);
-  if (first == std::string_view::npos) return {};
-  text = text.substr(first);
-  std::string lower = to_lower_ascii(text);
-  const bool letter = lower[0] >= 'a' && lower[0] <= 'z';
-  if (letter && lower.size() >= 2 && std::string_view(").:").find(lower[1]) != std::string_view::npos) {
-    return lower.substr(0, 1);  // a choice with its text behind
-  }
-  lower.resize(lower.find_last_not_of(edge) + 1);
-  std::string key;
-  for (const char c : lower) {
-    const bool space = c == ' ' || c == '\t' || c == '\r' || c == '\n';
-    if (!space) {
-      key += c;
-    } else if (!key.empty() && key.back() != ' ') {
-      key += ' ';
-    }
-  }
-  for (const std::string_view lead :
-       {"it is ", "it's ", "it was ", "it will be ", "that is ", "this is ", "option ", "the ", "a ", "an "}) {
-    if (key.starts_with(lead)) key.erase(0, lead.size());
-  }
-  return key;
-}
-
 std::string_view last_line(std::string_view text) {
   text = trim(text);
   return text.substr(text.rfind('\n') + 1);
@@ -92,7 +65,7 @@ std::string_view last_line(std::string_view text) {
 Reading read_text(std::string_view text) {
   const std::string_view line = trim(text.substr(0, text.find('\n')));
   Reading reading;
-  reading.key = text_key(line);
+  reading.key = normal_words(line);
   reading.text = line.substr(0, 200);
   reading.readable = !reading.key.empty();
   if (!reading.readable) reading.reason = "no words";
@@ -139,7 +112,7 @@ std::vector<std::string> word_items(std::string_view line) {
   const bool commas = line.find(',') != std::string_view::npos;
   std::vector<std::string> items;
   for (const std::string_view piece : split(line, commas ? ',' : ' ')) {
-    std::string key = text_key(piece);
+    std::string key = normal_words(piece);
     if (key.starts_with("and ")) key.erase(0, 4);
     if (!key.empty() && key != "and" && items.size() < kMaxItems) items.push_back(std::move(key));
   }

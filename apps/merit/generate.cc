@@ -43,8 +43,9 @@ void bind(CLI::App& app, Options& options) {
   app.add_option("--seed", options.sampling.seed, "Another seed, other responses")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--max-live", options.sample.max_live, "Sequences that grow together; changes speed and memory only")
-      ->check(CLI::Range(1, 4096))
+  app.add_option("--max-live", options.sample.max_live,
+                 "Sequences that grow together; changes speed and memory only. 0: what fits in 1 GiB")
+      ->check(CLI::Range(0, 4096))
       ->capture_default_str();
   app.add_flag("--dry-run", options.dry_run, "Say what the prompts cost, and sample nothing");
   options.output.bind(app, "prompts with their responses");

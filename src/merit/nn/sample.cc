@@ -16,8 +16,9 @@
 namespace merit::nn {
 namespace {
 
-constexpr int64_t kPromptTokens = 1024;  // of prompts read in one step, so that a step stays short
-constexpr int64_t kLogitRows = 64;       // rows of logits held at once
+constexpr int64_t kPromptTokens = 1024;          // of prompts read in one step, so that a step stays short
+constexpr int64_t kLogitRows = 64;               // rows of logits held at once
+constexpr int64_t kKeyBytes = int64_t{1} << 30;  // of keys and values, where max_live is to be found
 
 // A prompt whose continuations have not all begun.
 struct Prompt {
@@ -45,6 +46,16 @@ struct Group {
   std::optional<Error> error;
 };
 
+int64_t fitting_live(const Transformer& model, std::span<const SampleRequest> requests, int64_t max_new_tokens) {
+  const ModelConfig& config = model.config();
+  int64_t longest = 1;
+  for (const SampleRequest& request : requests)
+    longest = std::max(longest, static_cast<int64_t>(request.prompt.size()));
+  const int64_t tokens = std::min(longest + max_new_tokens, config.max_positions);
+  const auto element = static_cast<int64_t>(at::elementSize(model.dtype()));
+  return std::clamp<int64_t>(kKeyBytes / (tokens * 2 * config.layers * config.kv_size() * element), 16, 256);
+}
+
 class Sampling {
  public:
   Sampling(const Transformer& model, const text::Tokenizer& tokenizer, std::span<const SampleRequest> requests,
@@ -53,12 +64,12 @@ class Sampling {
         tokenizer_(tokenizer),
         requests_(requests),
         params_(params),
-        max_live_(options.max_live),
+        max_live_(options.max_live != 0 ? options.max_live : fitting_live(model, requests, params.max_new_tokens)),
         on_group_done_(on_group_done),
         state_(model),
         samplers_(static_cast<size_t>(at::get_num_threads()), Sampler(params)),
         groups_(requests.size()) {
-    if (max_live_ < 1) fail(ErrorKind::kUsage, "max_live: expected at least 1, got {}", max_live_);
+    if (max_live_ < 1) fail(ErrorKind::kUsage, "max_live: expected at least 1, or 0 to choose, got {}", max_live_);
     for (const std::string& stop : params.stop) longest_stop_ = std::max(longest_stop_, stop.size());
   }
 

@@ -45,7 +45,8 @@ struct Sample {
 
 struct SampleOptions {
   // Rows that advance together; more is faster until the products are large enough. Costs keys and values for each.
-  int64_t max_live = 64;
+  // 0: what keeps those of the longest paths asked for within 1 GiB, but 16 to 256.
+  int64_t max_live = 0;
 };
 
 struct SampleReport {

@@ -1,34 +1,61 @@
 #include "merit/verify/answer.h"
 
 #include "merit/core/strings.h"
-#include "merit/verify/math.h"
+#include "merit/verify/compare.h"
+#include "merit/verify/normal_form.h"
+#include "merit/verify/parser.h"
+#include "merit/verify/prose.h"
 #include "merit/verify/reading.h"
 
 namespace merit::verify {
 namespace {
 
-// The tolerance as the decimal it was written as: 0.01 is 1/100, not the double next to it.
-Rational exact(double tolerance) { return read_number(format_double(tolerance), false).value; }
-
-bool close(const Rational& a, const Rational& b, double tolerance) {
-  if (equal(a, b)) return true;
-  if (!(tolerance > 0)) return false;
-  const Rational difference = (a + -b).reduced();
-  const Rational bound = (exact(tolerance) * b).reduced();
-  return !difference.overflowed() && !bound.overflowed() && magnitude_at_most(difference, bound);
-}
-
-bool same_number(const Number& answer, const Number& reference, const VerifyOptions& options) {
-  if (close(answer.value, reference.value, options.relative_tolerance)) return true;
-  if (!options.ignore_percent || answer.percent == reference.percent) return false;
-  const Rational hundred{false, Natural(100), Natural(1)};
-  const Rational a = answer.percent ? answer.value * hundred : answer.value;
-  const Rational b = reference.percent ? reference.value * hundred : reference.value;
-  return !a.overflowed() && !b.overflowed() && close(a, b, options.relative_tolerance);
-}
-
 Verdict unknown(AbstainCause cause, std::string reason, std::string extracted = {}) {
   return {Outcome::kUnknown, cause, std::move(extracted), std::move(reason), ""};
+}
+
+// A choice named with its text behind: "(B) 12".
+bool names_choice(const Expr& reference, const std::string& answer) {
+  if (reference.op != Op::kSymbol || reference.name.size() != 1) return false;
+  const std::string choice = normal_words(plain_math(answer));
+  return choice.size() == 1 && choice == normal_words(reference.name);
+}
+
+void write(const Expr& e, std::string& out) {
+  out += static_cast<char>('A' + static_cast<int>(e.op));
+  if (e.flags != 0) out += static_cast<char>('0' + e.flags);
+  out += e.name;
+  if (e.op == Op::kNumber || e.op == Op::kBased || e.op == Op::kTime) out += e.number.to_string();
+  if (e.kids.empty()) return;
+  out += '(';
+  for (const Expr& kid : e.kids) {
+    write(kid, out);
+    out += ',';
+  }
+  out.back() = ')';
+}
+
+// Equal for answers that are exactly equal numbers, whatever their spelling; other answers are told apart by their
+// form.
+std::string key_of(const Expr& e, bool ignore_percent) {
+  std::string name;
+  const Expr& value = stated_value(e, name);
+  if (value.op == Op::kText) return value.name;
+  Budget budget;
+  try {
+    const bool bare = value.op == Op::kQuantity || (value.op == Op::kPercent && ignore_percent);
+    const Expr& number = bare ? value.kids[0] : value;
+    if (const auto exact = exact_value(number, budget)) return exact->to_string();
+    if (is_scalar(number) && symbols_of(number).empty()) {
+      const Form form = Forms(budget).from(number);
+      if (form.bottom.is_one() && form.top.is_constant()) return form.top.constant().to_string();
+    }
+  } catch (const Undecided&) {
+    // no number: its form is its key
+  }
+  std::string out;
+  write(value, out);
+  return out;
 }
 
 }  // namespace
@@ -84,40 +111,35 @@ const char* name_of(AbstainCause cause) {
 
 Verdict verify_answer(std::string_view response, std::string_view reference, AnswerKind kind,
                       const VerifyOptions& options) {
-  if (kind == AnswerKind::kMath) return verify_math(response, reference, options);
   const Reading gold = read_reference(reference, kind);
   if (!gold.readable) return unknown(AbstainCause::kItem, "the reference is not readable: " + gold.reason);
-  if (kind == AnswerKind::kNumber && gold.number.kind != Number::Kind::kExact) {
-    return unknown(AbstainCause::kItem, "the reference needs more than 4096 bits");
-  }
   if (response.size() > options.max_response_bytes) {
     return unknown(AbstainCause::kResponse, "the response is over the length limit");
   }
   Reading answer = read_response(response, kind);
   if (!answer.readable) return unknown(AbstainCause::kResponse, answer.reason, std::move(answer.text));
-  const bool huge = kind == AnswerKind::kNumber && answer.number.kind == Number::Kind::kHuge;
-  const bool same = !huge && (kind == AnswerKind::kNumber ? same_number(answer.number, gold.number, options)
-                                                          : answer.key == gold.key);
-  return {same ? Outcome::kCorrect : Outcome::kIncorrect, AbstainCause::kNone, std::move(answer.text),
-          same   ? "equal"
-          : huge ? "far too large"
-                 : "different",
-          kind == AnswerKind::kNumber ? "exact" : "spelling"};
+  Budget budget;
+  Decision decision = compare_answers(gold.expr, answer.expr, options, budget);
+  if (!decision.equal() && names_choice(gold.expr, answer.text))
+    decision = {Answer::kEqual, "reading: choice", "equal"};
+  if (decision.answer == Answer::kUnknown) {
+    Budget again;
+    const bool bad_reference = !compare_answers(gold.expr, gold.expr, options, again).equal();
+    return unknown(bad_reference ? AbstainCause::kItem : AbstainCause::kResponse, decision.reason,
+                   std::move(answer.text));
+  }
+  return {decision.equal() ? Outcome::kCorrect : Outcome::kIncorrect, AbstainCause::kNone, std::move(answer.text),
+          std::move(decision.reason), decision.rule};
 }
 
 std::optional<std::string> answer_key(std::string_view response, AnswerKind kind, const VerifyOptions& options) {
   if (response.size() > options.max_response_bytes) return std::nullopt;
-  if (kind == AnswerKind::kMath) {
-    const MathReading reading = read_math_response(response);
-    return reading.readable ? std::optional(math_key(reading.expr)) : std::nullopt;
-  }
   const Reading answer = read_response(response, kind);
   if (!answer.readable) return std::nullopt;
-  if (kind != AnswerKind::kNumber) return answer.key;
-  if (answer.number.kind == Number::Kind::kHuge) return std::nullopt;
-  if (!options.ignore_percent || !answer.number.percent) return answer.key;
-  const Rational bare = (answer.number.value * Rational{false, Natural(100), Natural(1)}).reduced();
-  return bare.overflowed() ? answer.key : bare.to_string();
+  if (kind != AnswerKind::kList) return key_of(answer.expr, options.ignore_percent);
+  std::string key;
+  for (const Expr& item : answer.expr.kids) key += (key.empty() ? "" : ", ") + key_of(item, options.ignore_percent);
+  return key;
 }
 
 }  // namespace merit::verify

@@ -16,7 +16,7 @@ namespace merit::verify {
 
 enum class AnswerKind {
   kMath,    // any mathematics: numbers, expressions, tuples, sets, intervals, relations, matrices, quantities, words
-  kNumber,  // an exact number: 3.50, 1,000, 7/2, 3 1/2, \frac{7}{2}, -5, 10^3, 12 apples, $5
+  kNumber,  // one number without unknowns, read as mathematics: 3.50, 1,000, 3 1/2, 10^3, 12 apples, $5
   kText,    // a word, name or choice letter, compared without case, articles and end punctuation
   kDate,    // a calendar date: 2024-03-05, March 5, 2024, 5 March 2024
   kList,    // numbers or words in order, separated by commas or spaces
@@ -33,7 +33,7 @@ enum class Profile {
 };
 
 struct VerifyOptions {
-  Profile profile = Profile::kStrict;  // of kMath
+  Profile profile = Profile::kStrict;
   // Equal if |a - b| <= tolerance * |reference|. 0: exactly equal. Never absolute, so tiny numbers stay distinct.
   double relative_tolerance = 0;
   // 35% and 35 are the same answer. Without it a percent sign must stand on both sides, or the other side must be the
@@ -70,8 +70,9 @@ const char* name_of(AbstainCause cause);
 Verdict verify_answer(std::string_view response, std::string_view reference, AnswerKind kind,
                       const VerifyOptions& options = {});
 
-// The response's answer in canonical spelling ("7/2", "2024-03-05", "3, 7, 9"), equal for two responses exactly when
-// they give the same answer: what a majority vote counts. Nothing if there is no readable answer.
+// The response's answer in canonical spelling ("7/2", "2024-03-05", "3, 7, 9"): what a majority vote counts. Equal for
+// answers that are the same rational number, date or words; other mathematics is told apart by its form. Nothing if
+// there is no readable answer.
 std::optional<std::string> answer_key(std::string_view response, AnswerKind kind, const VerifyOptions& options = {});
 
 }  // namespace merit::verify

@@ -7,8 +7,8 @@
 #include "merit/core/strings.h"
 #include "merit/verify/compare.h"
 #include "merit/verify/mark.h"
-#include "merit/verify/number.h"
 #include "merit/verify/parser.h"
+#include "merit/verify/prose.h"
 #include "merit/verify/units.h"
 
 namespace merit::verify {
@@ -20,33 +20,10 @@ constexpr std::string_view kSentenceEdge = ".,;:?!\"'*_` \t\r\n";
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-MathReading unreadable(std::string reason, std::string_view text = {}) {
-  MathReading reading;
+Reading unreadable(std::string reason, std::string_view text = {}) {
+  Reading reading;
   reading.reason = std::move(reason);
   reading.text = text.substr(0, kMaxText);
-  return reading;
-}
-
-MathReading parsed(std::string_view text) {
-  Parsed result = parse_math(text);
-  if (!result.ok) return unreadable(std::move(result.reason), trim(text));
-  MathReading reading;
-  reading.readable = true;
-  reading.text = trim(text).substr(0, kMaxText);
-  reading.expr = std::move(result.expr);
-  return reading;
-}
-
-MathReading words(std::string_view text) {
-  MathReading reading;
-  reading.expr.op = Op::kText;
-  reading.expr.name = normal_words(text);
-  reading.text = trim(text).substr(0, kMaxText);
-  reading.readable = !reading.expr.name.empty();
-  if (!reading.readable) reading.reason = "no answer";
-  if (reading.expr.name.size() == 1 && is_letter(reading.expr.name[0])) {
-    reading.expr = symbol_expr(std::string(1, static_cast<char>(reading.expr.name[0] - 32)));
-  }
   return reading;
 }
 
@@ -197,8 +174,89 @@ size_t first_sentence(std::string_view text) {
   return text.size();
 }
 
+// The letter of 5m is a unit's sign, that of 5x an unknown.
+bool is_letter_unit(const Expr& e) {
+  constexpr std::string_view kUnknowns = "aijknxyzAIJKNXYZ";
+  const Expr& letter = e.op == Op::kPow && e.kids[1].op == Op::kNumber ? e.kids[0] : e;
+  return letter.op == Op::kSymbol && letter.name.size() == 1 && kUnknowns.find(letter.name[0]) == std::string::npos &&
+         is_unit_word(letter.name);
+}
+
+// The one number that an answer states, with its unit; nothing for anything else.
+std::optional<Expr> one_number(const Expr& e) {
+  std::string name;
+  const Expr& value = stated_value(e, name);
+  if (value.op == Op::kMul && value.kids.size() == 2 && is_letter_unit(value.kids[1]) &&
+      symbols_of(value.kids[0]).empty()) {
+    const Expr& unit = value.kids[1];
+    return unary(Op::kQuantity, value.kids[0],
+                 unit.op == Op::kPow ? unit.kids[0].name + "^" + unit.kids[1].number.to_string() : unit.name);
+  }
+  if (value.op == Op::kQuantity || value.op == Op::kPercent || value.op == Op::kNeg) {
+    const auto inner = one_number(value.kids[0]);
+    return inner && symbols_of(value).empty() ? std::optional(value) : std::nullopt;
+  }
+  if (!is_scalar(value) || contains(value, Op::kInfinity) || !symbols_of(value).empty()) return std::nullopt;
+  return value;
+}
+
+const char* why_no_number(const Expr& e) {
+  if (e.op == Op::kList || e.op == Op::kSet || e.op == Op::kTuple || e.op == Op::kInterval || e.op == Op::kMatrix) {
+    return "more than one number";
+  }
+  if (contains(e, Op::kRelation)) return "a relation";
+  if (contains(e, Op::kPlusMinus)) return "more than one number";
+  return symbols_of(e).empty() ? "not a number" : "a variable";
+}
+
+// Looks for an answer: any mathematics, or one number only, so that what else is read leads to no answer.
+class Finder {
+ public:
+  explicit Finder(bool number) : number_(number) {}
+
+  Reading find(std::string_view text, const std::optional<MarkedAnswer>& marked) const;
+  Reading whole(std::string_view text) const;
+
+ private:
+  Reading parsed(std::string_view text) const;
+  Reading words(std::string_view text) const;
+  Reading sentence(std::string_view text) const;
+  Reading last_of_text(std::string_view text) const;
+
+  bool number_;
+};
+
+Reading Finder::parsed(std::string_view text) const {
+  Parsed result = parse_math(text);
+  if (!result.ok) return unreadable(std::move(result.reason), trim(text));
+  if (number_) {
+    auto number = one_number(result.expr);
+    if (!number) return unreadable(why_no_number(result.expr), trim(text));
+    result.expr = std::move(*number);
+  }
+  Reading reading;
+  reading.readable = true;
+  reading.text = trim(text).substr(0, kMaxText);
+  reading.expr = std::move(result.expr);
+  return reading;
+}
+
+Reading Finder::words(std::string_view text) const {
+  if (number_) return unreadable("no number", trim(text));
+  Reading reading;
+  reading.expr.op = Op::kText;
+  reading.expr.name = normal_words(text);
+  reading.text = trim(text).substr(0, kMaxText);
+  reading.readable = !reading.expr.name.empty();
+  if (!reading.readable) reading.reason = "no answer";
+  if (reading.expr.name.size() == 1 && is_letter(reading.expr.name[0])) {
+    reading.expr = symbol_expr(std::string(1, static_cast<char>(reading.expr.name[0] - 32)));
+  }
+  return reading;
+}
+
 // What a marked sentence states: the whole of it if it is mathematics, its formulas, or its first number.
-MathReading sentence(std::string_view text) {
+Reading Finder::sentence(std::string_view text) const {
   text = text.substr(0, first_sentence(text));
   // "Final answer: The largest $n$ is 34."
   if (const size_t is = text.rfind(" is "); is != std::string_view::npos && is_prose(text.substr(0, is + 3))) {
@@ -210,28 +268,25 @@ MathReading sentence(std::string_view text) {
   const std::string_view whole = text.substr(start, end + 1 - start);
   const bool prose = is_prose(whole);
   if (!prose) {
-    MathReading reading = parsed(whole);
+    Reading reading = parsed(whole);
     if (reading.readable) return reading;
   }
   const std::vector<Span> spans = formulas(whole);
   if (!spans.empty()) {
     size_t last = 0;
     while (last + 1 < spans.size() && adjacent(whole, spans[last], spans[last + 1])) ++last;
-    MathReading reading = parsed(joined(whole, spans, 0, last));
+    Reading reading = parsed(joined(whole, spans, 0, last));
     if (reading.readable) return reading;
   }
-  std::string found;
-  const Number number = first_number(plain_math(whole), found);
-  if (found.empty()) return prose || spans.empty() ? words(whole) : unreadable("no answer that is read", whole);
-  if (number.kind == Number::Kind::kUnreadable && number.reason == "more than one answer")
-    return unreadable(number.reason, found);
-  return parsed(found);
+  const FoundNumber found = first_number(plain_math(whole));
+  if (found.text.empty()) return prose || spans.empty() ? words(whole) : unreadable("no answer that is read", whole);
+  return found.several ? unreadable("more than one answer", found.text) : parsed(found.text);
 }
 
-MathReading last_of_text(std::string_view text) {
+Reading Finder::last_of_text(std::string_view text) const {
   text = trim(text);
   if (text.size() <= 400 && text.find('\n') == std::string_view::npos && !is_prose(text)) {
-    MathReading reading = parsed(text.substr(0, text.find_last_not_of(".;,:? ") + 1));
+    Reading reading = parsed(text.substr(0, text.find_last_not_of(".;,:? ") + 1));
     if (reading.readable) return reading;
   }
   const std::vector<Span> spans = formulas(text);
@@ -240,123 +295,55 @@ MathReading last_of_text(std::string_view text) {
     if (std::none_of(behind.begin(), behind.end(), is_digit)) {
       size_t first = spans.size() - 1;
       while (first > 0 && adjacent(text, spans[first - 1], spans[first])) --first;
-      MathReading reading = parsed(joined(text, spans, first, spans.size() - 1));
+      Reading reading = parsed(joined(text, spans, first, spans.size() - 1));
       if (reading.readable) return reading;
     }
   }
-  std::string found;
-  const Number number = last_number(plain_math(text), found);
-  if (!found.empty()) {
-    if (number.kind == Number::Kind::kUnreadable && number.reason == "several statements")
-      return unreadable(number.reason, found);
-    return parsed(found);
+  const FoundNumber found = last_number(plain_math(text));
+  if (!found.text.empty()) {
+    return found.several ? unreadable("several statements", found.text) : parsed(found.text);
   }
   const std::string_view line = trim(text.substr(text.rfind('\n') + 1));
   return line.size() <= 60 ? words(line) : unreadable("no answer");
 }
 
-MathReading read(std::string_view text, const std::optional<MarkedAnswer>& marked) {
+Reading Finder::find(std::string_view text, const std::optional<MarkedAnswer>& marked) const {
   if (!marked) return last_of_text(text);
   if (marked->mark == Mark::kBoxed) {
     if (marked->text.empty()) return unreadable("an empty box");
-    MathReading reading = parsed(boxes(text, marked->text));
+    Reading reading = parsed(boxes(text, marked->text));
     if (!reading.readable && marked->text.find_first_of("\\0123456789^_=") == std::string_view::npos)
       return words(marked->text);
     return reading;
   }
-  MathReading reading = sentence(marked->text);
-  const bool nothing =
-      marked->mark == Mark::kAnswerIs && reading.expr.op == Op::kText && marked->text.size() + 2 < text.size();
+  Reading reading = sentence(marked->text);
+  // "The answer is below": such words mark nothing.
+  const bool words_only = number_ ? reading.reason == "no number" : reading.expr.op == Op::kText;
+  const bool nothing = marked->mark == Mark::kAnswerIs && words_only && marked->text.size() + 2 < text.size();
   if (!nothing) return reading;
-  MathReading last = last_of_text(text);
+  Reading last = last_of_text(text);
   return last.readable && last.expr.op != Op::kText ? last : reading;
 }
 
-Verdict unknown(AbstainCause cause, std::string reason, std::string extracted = {}) {
-  Verdict verdict;
-  verdict.cause = cause;
-  verdict.reason = std::move(reason);
-  verdict.extracted = std::move(extracted);
-  return verdict;
+Reading Finder::whole(std::string_view text) const {
+  const bool prose = is_prose(text);
+  if (prose && !formulas(text).empty()) return find(text, std::nullopt);
+  Reading reading = parsed(text);
+  const bool no_digits = std::none_of(text.begin(), text.end(), is_digit);
+  const bool no_formula = text.find_first_of("\\0123456789^_=") == std::string_view::npos;
+  return !reading.readable && ((prose && no_digits) || no_formula) ? words(text) : reading;
 }
 
 }  // namespace
 
-MathReading read_math_response(std::string_view response) { return read(response, find_mark(response)); }
+Reading read_math_response(std::string_view response, bool number) {
+  return Finder(number).find(response, find_mark(response));
+}
 
-MathReading read_math_reference(std::string_view reference) {
+Reading read_math_reference(std::string_view reference, bool number) {
   const std::string_view text = trim(reference);
-  if (const auto marked = find_mark(text)) return read(text, marked);
-  const std::vector<Span> spans = formulas(text);
-  if (spans.empty() || !is_prose(text)) {
-    MathReading reading = parsed(text);
-    if (!reading.readable && is_prose(text) && std::none_of(text.begin(), text.end(), is_digit)) return words(text);
-    if (!reading.readable && text.find_first_of("\\0123456789^_=") == std::string_view::npos) return words(text);
-    return reading;
-  }
-  return read(text, std::nullopt);
-}
-
-Verdict verify_math(std::string_view response, std::string_view reference, const VerifyOptions& options) {
-  const MathReading gold = read_math_reference(reference);
-  if (!gold.readable) return unknown(AbstainCause::kItem, "the reference is not readable: " + gold.reason);
-  if (response.size() > options.max_response_bytes) {
-    return unknown(AbstainCause::kResponse, "the response is over the length limit");
-  }
-  const MathReading answer = read_math_response(response);
-  if (!answer.readable) return unknown(AbstainCause::kResponse, answer.reason, answer.text);
-  Budget budget;
-  Decision decision = compare_answers(gold.expr, answer.expr, options, budget);
-  // A choice named with its text behind: "(B) 12".
-  if (!decision.equal() && gold.expr.op == Op::kSymbol && gold.expr.name.size() == 1) {
-    const std::string choice = normal_words(plain_math(answer.text));
-    if (choice.size() == 1 && choice == normal_words(gold.expr.name))
-      decision = {Answer::kEqual, "reading: choice", "equal"};
-  }
-  if (decision.answer == Answer::kUnknown) {
-    Budget again;
-    const bool bad_reference = !compare_answers(gold.expr, gold.expr, options, again).equal();
-    Verdict verdict =
-        unknown(bad_reference ? AbstainCause::kItem : AbstainCause::kResponse, decision.reason, answer.text);
-    return verdict;
-  }
-  Verdict verdict;
-  verdict.outcome = decision.equal() ? Outcome::kCorrect : Outcome::kIncorrect;
-  verdict.extracted = answer.text;
-  verdict.reason = decision.reason;
-  verdict.rule = decision.rule;
-  return verdict;
-}
-
-namespace {
-void write(const Expr& e, std::string& out) {
-  out += static_cast<char>('A' + static_cast<int>(e.op));
-  if (e.flags != 0) out += static_cast<char>('0' + e.flags);
-  out += e.name;
-  if (e.op == Op::kNumber || e.op == Op::kBased || e.op == Op::kTime) out += e.number.to_string();
-  if (e.kids.empty()) return;
-  out += '(';
-  for (const Expr& kid : e.kids) {
-    write(kid, out);
-    out += ',';
-  }
-  out.back() = ')';
-}
-}  // namespace
-
-std::string math_key(const Expr& e) {
-  std::string name;
-  const Expr& value = stated_value(e, name);
-  Budget budget;
-  try {
-    const Expr& bare = value.op == Op::kQuantity ? value.kids[0] : value;
-    if (const auto exact = exact_value(bare, budget)) return exact->to_string();
-  } catch (const Undecided&) {
-    // no number: its form is its key
-  }
-  std::string out;
-  write(value, out);
-  return out;
+  const auto marked = find_mark(text);
+  return marked ? Finder(number).find(text, marked) : Finder(number).whole(text);
 }
 
 }  // namespace merit::verify

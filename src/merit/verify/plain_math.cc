@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "merit/core/strings.h"
-#include "merit/verify/number.h"
+#include "merit/verify/prose.h"
 
 namespace merit::verify {
 namespace {

@@ -1,8 +1,10 @@
+#include "merit/verify/prose.h"
+
 #include <algorithm>
 #include <vector>
 
 #include "merit/core/strings.h"
-#include "merit/verify/number.h"
+#include "merit/verify/units.h"
 
 namespace merit::verify {
 namespace {
@@ -85,18 +87,24 @@ bool ends_clause(std::string_view word) {
 
 using Words = std::vector<std::string_view>;
 
-// Reads words[first .. last], which stand in one line, with a scale word behind.
-Number read_words(const Words& words, size_t first, size_t last, std::string& text) {
-  Number unreadable;
-  if (last - first > kMaxWord) {
-    unreadable.reason = "longer than 256 words";
-    return unreadable;
-  }
+// "cm", "km/h"; not "in", which is a word.
+bool is_unit(std::string_view word) { return word.size() > 1 && word != "in" && find_unit(word).has_value(); }
+
+// words[first .. last], which stand in one line, with a scale word or a unit behind.
+std::string span(const Words& words, size_t first, size_t last) {
+  if (last - first > kMaxWord) return std::string(bare(words[last]));
   if (last + 1 < words.size() && !ends_clause(words[last]) && is_scale(words[last + 1])) ++last;
+  if (last + 1 < words.size() && !ends_clause(words[last]) && is_unit(bare(words[last + 1]))) ++last;
   const char* begin = words[first].data();
-  const std::string_view span = bare({begin, static_cast<size_t>(words[last].data() + words[last].size() - begin)});
-  text = span;
-  return read_number(span, false);
+  std::string_view text = bare({begin, static_cast<size_t>(words[last].data() + words[last].size() - begin)});
+  // "5-year-old"
+  for (size_t at = text.find('-', 1); at != std::string_view::npos; at = text.find('-', at + 1)) {
+    if (is_digit(text[at - 1]) && at + 2 < text.size() && is_letter(text[at + 1]) && is_letter(text[at + 2])) {
+      text = text.substr(0, at);
+      break;
+    }
+  }
+  return std::string(text);
 }
 
 size_t extend_left(const Words& words, size_t k) {
@@ -151,8 +159,7 @@ bool offers_another(const Words& words, size_t last) {
 
 }  // namespace
 
-Number first_number(std::string_view plain, std::string& text) {
-  text.clear();
+FoundNumber first_number(std::string_view plain) {
   for (const std::string_view line : split(plain, '\n')) {
     const Words words = words_of(line);
     const auto found = std::find_if(words.begin(), words.end(), is_number_word);
@@ -160,20 +167,12 @@ Number first_number(std::string_view plain, std::string& text) {
     size_t first = static_cast<size_t>(found - words.begin());
     const size_t last = extend_right(words, first);
     while (first > 0 && is_sign(words[first - 1])) --first;
-    Number number = read_words(words, first, last, text);
-    if (offers_another(words, last)) {
-      number = {};
-      number.reason = "more than one answer";
-    }
-    return number;
+    return {span(words, first, last), offers_another(words, last)};
   }
-  Number none;
-  none.reason = "no number";
-  return none;
+  return {};
 }
 
-Number last_number(std::string_view plain, std::string& text) {
-  text.clear();
+FoundNumber last_number(std::string_view plain) {
   for (size_t end = plain.size();;) {
     const size_t newline = end == 0 ? std::string_view::npos : plain.rfind('\n', end - 1);
     const size_t start = newline == std::string_view::npos ? 0 : newline + 1;
@@ -182,19 +181,11 @@ Number last_number(std::string_view plain, std::string& text) {
     if (found != words.rend()) {
       const size_t last = static_cast<size_t>(words.rend() - found) - 1;
       const size_t first = extend_left(words, last);
-      Number number = read_words(words, first, last, text);
-      if (among_unknowns(words, first)) {
-        number = {};
-        number.reason = "several statements";
-      }
-      return number;
+      return {span(words, first, last), among_unknowns(words, first)};
     }
-    if (start == 0) break;
+    if (start == 0) return {};
     end = start - 1;
   }
-  Number none;
-  none.reason = "no number";
-  return none;
 }
 
 }  // namespace merit::verify

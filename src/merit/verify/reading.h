@@ -3,10 +3,9 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "merit/verify/answer.h"
-#include "merit/verify/number.h"
+#include "merit/verify/expr.h"
 
 namespace merit::verify {
 
@@ -14,8 +13,7 @@ struct Reading {
   bool readable = false;
   std::string text;    // what was read
   std::string reason;  // why it is not readable
-  Number number;       // kNumber
-  std::string key;     // canonical spelling of the other kinds, and of a number that is exact
+  Expr expr;           // words and dates are kText, lists kTuple
 };
 
 // The answer in a response: its marked answer, or the last value of the kind.

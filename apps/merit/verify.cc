@@ -1,11 +1,16 @@
-// merit verify: checks the answers in responses against the reference in each row, and labels them.
+// merit verify: checks the answers in responses against the reference in each row, and labels them; of kind steps, the
+// arithmetic of worked solutions (verify_steps.cc).
 #include <fmt/format.h>
+
+#include <filesystem>
 
 #include "command.h"
 #include "merit/core/error.h"
 #include "merit/core/interrupt.h"
 #include "merit/core/progress.h"
+#include "merit/core/strings.h"
 #include "merit/reward/answer.h"
+#include "verify_steps.h"
 
 namespace merit::app {
 namespace {
@@ -19,12 +24,37 @@ struct Options {
   OutputOptions output;
 };
 
+// A word before the file is a kind, known or not: "merit verify mth answers.jsonl" is told which kinds there are.
+std::string kind_word(const std::string& word) {
+  std::error_code ignored;
+  const bool file =
+      word == "-" || word.find_first_of("./") != std::string::npos || std::filesystem::exists(word, ignored);
+  return file ? "a file" : "";
+}
+
+void check_kind(const std::string& kind) {
+  const std::vector<std::string> kinds = {"row", "math", "number", "text", "date", "list", "steps"};
+  if (std::ranges::find(kinds, kind) != kinds.end()) return;
+  const std::string near = closest(kind, kinds);
+  fail(ErrorKind::kUsage, "unknown kind {}: expected {}{}", quote(kind), join(kinds, ", "),
+       near.empty() ? "" : "; did you mean " + near + "?");
+}
+
+// The options that say how answers are compared, which steps have no use for.
+void check_steps_options(const CLI::App& command) {
+  for (const char* name : {"--answer-column", "--relative-tolerance", "--ignore-percent", "--ignore-units",
+                           "--relation-for-set", "--profile", "--explain"}) {
+    if (command.count(name) > 0) fail(ErrorKind::kUsage, "{} is no option of steps, which have no reference", name);
+  }
+}
+
 void bind(CLI::App& app, Options& options) {
   // The kind may stand before the file: "merit verify math answers.jsonl".
   app.validate_positionals();
   app.add_option("kind,--answer-kind", options.answer_kind,
-                 "What the answers are; row: what the column answer_kind says, else number")
-      ->check(CLI::IsMember({"row", "math", "number", "text", "date", "list"}))
+                 "What the answers are: math, number, text, date or list; row: what the column answer_kind says, else "
+                 "number; steps: label the steps of worked solutions by their arithmetic")
+      ->check(kind_word)
       ->capture_default_str();
   options.data.bind(app);
   app.add_option("--answer-column", options.answer.column, "The column that holds the reference answer")
@@ -98,6 +128,11 @@ void explain(const OrderedJson& row, report::Table& table) {
 }
 
 int run(const Options& options, const CLI::App& command) {
+  check_kind(options.answer_kind);
+  if (options.answer_kind == "steps") {
+    check_steps_options(command);
+    return run_verify_steps(options.data, options.output, command);
+  }
   reward::AnswerOptions answer = options.answer;
   if (options.profile == "math-verify") answer.verify.profile = verify::Profile::kMathVerify;
   if (options.answer_kind != "row") answer.kind = verify::parse_answer_kind(options.answer_kind);
@@ -149,7 +184,8 @@ int run(const Options& options, const CLI::App& command) {
 }  // namespace
 
 void add_verify(CLI::App& app, Action& action) {
-  add_command<Options>(app, action, "verify", "Check the answers in responses and label them", bind, run);
+  add_command<Options>(app, action, "verify", "Check the answers in responses, or the steps, and label them", bind,
+                       run);
 }
 
 }  // namespace merit::app

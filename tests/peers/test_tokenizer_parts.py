@@ -38,6 +38,14 @@ def texts(shared_texts):
     return clusters + mixed[::2] + [t[:300] for t in shared_texts[::400]] + unicode_texts()[::40] + odd_texts()[::24]
 
 
+@pytest.fixture(scope="session")
+def many_texts(shared_texts):
+    """Tens of thousands: every third shared text, every code point."""
+    found = [t[:150] for t in shared_texts[::3]] + unicode_texts() + odd_texts()
+    assert len(found) > 20_000
+    return found
+
+
 def same_ids(made, texts, folder, special=True):
     made.save(str(folder / "tokenizer.json"))
     want = [e.ids for e in made.encode_batch(texts, add_special_tokens=special)]
@@ -95,13 +103,28 @@ PRE_TOKENIZERS = {
 
 @pytest.mark.parametrize("name", PRE_TOKENIZERS)
 def test_pre_tokenizers(name, texts, tmp_path):
-    made = spelling(pre_tokenizer=PRE_TOKENIZERS[name]())
-    if name == "UnicodeScripts":  # not done by merit: refused by name
-        made.save(str(tmp_path / "tokenizer.json"))
-        with pytest.raises(AssertionError, match="UnicodeScripts"):
-            ask(tmp_path, [{"text": "a"}])
-        return
-    same_ids(made, texts, tmp_path)
+    same_ids(spelling(pre_tokenizer=PRE_TOKENIZERS[name]()), texts, tmp_path)
+
+
+# Read differently by Oniguruma, in whose syntax these files write them, and PCRE2, on which merit runs.
+PATTERNS = [
+    r"\b", r"\B", r"\b\w+\b", r"\b(?:can|won)\b|\bi\B", r"\w+", r"\W+", r"[\w']+", r"[\W\d]", r"[^\W\d]+", r"[\b ]",
+    " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+",  # BLOOM's
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+|[\p{Han}]+",  # Kimi's
+    r"[^\p{L}&&[^\s]]+", r"[a-e[^a-z]]", r"[^a-e[x]]", r"[^a[^\p{L}]]", r"[-a-c[x-z-]&&b-dx-]+", r"[\p{Han}\u3001]+|\P{Han}{3}|\p{^Latin}", r"[]a]|[a^-]", r"^\w|\w$", r"\p{^L}+", r"\P{L}|\p{Lu}{2,}?",
+]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_patterns(pattern, texts, many_texts, tmp_path):
+    chosen = many_texts if pattern in PATTERNS[:1] + PATTERNS[4:5] else texts
+    same_ids(spelling(pre_tokenizer=split(pattern, "isolated")), chosen, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["scripts", "words"])
+def test_cuts_of_many_texts(name, many_texts, tmp_path):
+    cut = {"scripts": pre_tokenizers.UnicodeScripts(), "words": split(r"\b", "merged_with_next")}[name]
+    same_ids(spelling(pre_tokenizer=cut), many_texts, tmp_path)
 
 
 def template(single, *tokens):

@@ -164,10 +164,29 @@ TEST(PreTokenizer, F3_UnknownKindsAreErrorsThatNameThem) {
   EXPECT_THAT(fails_with({{"decoder", {{"type", "Rot13"}}}}).what(), HasSubstr("decoder \"Rot13\""));
   EXPECT_THAT(fails_with({{"post_processor", {{"type", "X"}}}}).what(), HasSubstr("post-processor \"X\""));
   // What Oniguruma reads in another way than PCRE2.
-  for (const char* pattern : {"[a&&b]", "[a[b]]", "a{2}+", "\\h", "[[:alpha:]]", "\\G"}) {
+  for (const char* pattern : {"[a&&]", "[a-[b]]", "a{2}+", "\\h", "[[:alpha:]]", "\\G", "[a"}) {
     EXPECT_EQ(fails_with({{"pre_tokenizer", split(pattern)}}).kind(), ErrorKind::kUnsupported) << pattern;
   }
   EXPECT_EQ(fails_with({{"pre_tokenizer", split("(")}}).kind(), ErrorKind::kData);
+}
+
+TEST(PreTokenizer, ClassesThatNestAndWordBoundaries) {
+  EXPECT_THAT(words_of(split("[a-z&&[^m-p]x]+"), "abmcxn"), ElementsAre("ab", "m", "cx", "n"));
+  EXPECT_THAT(words_of(split("[^a[b-d]]+"), "axybzd"), ElementsAre("a", "xy", "b", "z", "d"));
+  EXPECT_THAT(words_of(split("[^\\p{L}&&[^\\s]]+"), "a1- 2"), ElementsAre("a", "1- 2"));  // not (a letter and no space)
+  EXPECT_THAT(words_of(split("\\b"), "ab-c"), ElementsAre("ab", "-", "c"));
+  EXPECT_THAT(words_of(split("\\Bb"), "ab b"), ElementsAre("a", "b", " b"));
+  // A half is a word's character outside classes only, and U+3001 is of no script but used by Han.
+  EXPECT_THAT(words_of(split("\\w+", "Removed"), "\u00bd-"), ElementsAre("-"));
+  EXPECT_THAT(words_of(split("[\\w]+", "Removed"), "\u00bd-"), ElementsAre("\u00bd-"));
+  EXPECT_THAT(words_of(split("\\p{Han}+"), "\u4e2d\u3001"), ElementsAre("\u4e2d", "\u3001"));
+}
+
+TEST(PreTokenizer, UnicodeScriptsJoinKanaAndHanAndGoOnOverSpaces) {
+  const Json scripts = {{"type", "UnicodeScripts"}};
+  EXPECT_THAT(words_of(scripts, "a \u3042\u4e2d\u30fcb"), ElementsAre("a ", "\u3042\u4e2d\u30fc", "b"));
+  EXPECT_THAT(words_of(scripts, " a1"), ElementsAre("a", "1"));
+  EXPECT_THAT(words_of(scripts, "  "), ElementsAre());
 }
 
 TEST(PreTokenizer, BehaviorsOfSplit) {

@@ -227,6 +227,30 @@ class FixedLength final : public PreTokenizer {
   size_t length_;
 };
 
+// Cuts where the script changes. Characters of no script go with what stands before them; those at the start of a word
+// fall away, as in the reference.
+class UnicodeScripts final : public PreTokenizer {
+ public:
+  void apply(Words& words) const override {
+    const std::string_view text = words.text();
+    words.cut([&](Span word, std::vector<Span>& out) {
+      int last = 0;
+      uint32_t start = word.begin;
+      for (uint32_t i = word.begin; i < word.end;) {
+        const CodePoint c = code_point_at(text, i);
+        const int script = script_of(c.value);
+        if (script != 0 && script != last) {
+          if (last != 0) add(out, {start, i});
+          start = i;
+          last = script;
+        }
+        i += static_cast<uint32_t>(c.length);
+      }
+      if (last != 0) add(out, {start, word.end});
+    });
+  }
+};
+
 // Rewrites every word: write(word, rewriter) puts the word's new text.
 template <typename Write>
 void rewrite_words(Words& words, Write write) {
@@ -386,6 +410,7 @@ Owned make_one(const std::string& type, Fields& fields, int depth, bool last, Ma
   if (type == "Metaspace") return make_metaspace(fields);
   if (type == "Whitespace") return std::make_unique<Whitespace>();
   if (type == "WhitespaceSplit") return std::make_unique<WhitespaceSplit>();
+  if (type == "UnicodeScripts") return std::make_unique<UnicodeScripts>();
   if (type == "BertPreTokenizer") return std::make_unique<BertPreTokenizer>();
   if (type == "Digits") return std::make_unique<Digits>(fields.boolean_or("individual_digits", false));
   if (type == "Punctuation") {

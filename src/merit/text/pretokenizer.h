@@ -1,6 +1,6 @@
 // Pre-tokenizers of tokenizer.json: how a normalized text is cut into the words that the model sees. Types: ByteLevel,
 // Split, Digits, Punctuation, Whitespace, WhitespaceSplit, Metaspace, BertPreTokenizer, CharDelimiterSplit,
-// FixedLength, Sequence. Immutable and thread-safe.
+// FixedLength, UnicodeScripts, Sequence. Immutable and thread-safe.
 #pragma once
 
 #include <memory>

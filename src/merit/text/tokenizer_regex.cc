@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "merit/core/error.h"
+#include "merit/text/tokenizer_regex_syntax.h"
 #include "merit/text/unicode.h"
 
 namespace merit::text {
@@ -19,69 +20,6 @@ constexpr uint32_t kMatchLimit = 4'000'000;
 constexpr uint32_t kHeapLimit = 64 << 10;     // KiB
 constexpr size_t kWindow = 256;               // bytes
 constexpr std::chrono::seconds kMostTime{5};  // for one word, and a second for each megabyte
-
-// Oniguruma's \w is the standard's (alphabetic, marks, digits, connectors); PCRE2's is letters, numbers and "_".
-constexpr const char* kWordMembers =
-    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{"
-    "1f189}"
-    "\\xb2\\xb3\\xb9\\xbc-\\xbe";
-
-// The pattern in PCRE2's syntax.
-std::string translate(const std::string& pattern, const std::string& where) {
-  std::string out;
-  int depth = 0;  // of nested character classes
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    const char c = pattern[i];
-    if (c == '\\' && i + 1 < pattern.size()) {
-      const char next = pattern[++i];
-      if (next == 'w') {
-        out += depth > 0 ? std::string(kWordMembers) : "[" + std::string(kWordMembers) + "]";
-      } else if (next == 'W' && depth == 0) {
-        out += "[^" + std::string(kWordMembers) + "]";
-      } else if (next == 'W' || next == 'b' || next == 'B' || next == 'h' || next == 'H' || next == 'R' ||
-                 next == 'X' || next == 'K' || next == 'G' || next == 'C' || next == 'N' || next == 'O' ||
-                 next == 'Q' || next == 'E' || next == 'g' || next == 'k' || (next >= '0' && next <= '9')) {
-        fail(ErrorKind::kUnsupported, "{}: \\{} is not supported in tokenizer patterns, got {}", where, next,
-             quote(pattern));
-      } else {
-        out += {c, next};
-        if ((next == 'p' || next == 'P' || next == 'x') && i + 1 < pattern.size() && pattern[i + 1] == '{') {
-          const size_t close = std::min(pattern.find('}', i), pattern.size() - 1);
-          out.append(pattern, i + 1, close - i);
-          i = close;
-        }
-      }
-      continue;
-    }
-    if (depth == 0 && c == '}' && i + 1 < pattern.size() && pattern[i + 1] == '+') {
-      // "a{2}+" repeats in Ruby's syntax and is possessive in PCRE2's.
-      fail(ErrorKind::kUnsupported, "{}: a quantifier after an interval is not supported, got {}", where,
-           quote(pattern));
-    }
-    if (c == '[' && pattern.compare(i, 2, "[:") != 0) {
-      // Oniguruma nests classes; PCRE2 reads the inner bracket as itself.
-      if (depth > 0) {
-        fail(ErrorKind::kUnsupported, "{}: nested character classes are not supported, got {}", where, quote(pattern));
-      }
-      ++depth;
-      out += c;
-      if (i + 1 < pattern.size() && pattern[i + 1] == '^') out += pattern[++i];
-      if (i + 1 < pattern.size() && pattern[i + 1] == ']') {
-        out += "\\]";
-        ++i;
-      }
-      continue;
-    }
-    if (depth > 0 && c == '[')
-      fail(ErrorKind::kUnsupported, "{}: POSIX classes are not supported, got {}", where, quote(pattern));
-    if (depth > 0 && c == '&' && i + 1 < pattern.size() && pattern[i + 1] == '&') {
-      fail(ErrorKind::kUnsupported, "{}: class intersections are not supported, got {}", where, quote(pattern));
-    }
-    if (depth > 0 && c == ']') --depth;
-    out += c;
-  }
-  return out;
-}
 
 struct Deleter {
   void operator()(pcre2_code* p) const { pcre2_code_free(p); }
@@ -125,7 +63,7 @@ Regex::Regex(const std::string& pattern, const std::string& where) {
   if (!is_valid_utf8(pattern)) fail(ErrorKind::kData, "{}: pattern {} is not UTF-8", where, quote(pattern));
   auto code = std::make_shared<Code>();
   // In Ruby's syntax ^ and $ match at every line, and (?m) lets the dot match line ends.
-  code->code.reset(compile(translate(pattern, where),
+  code->code.reset(compile(to_pcre2(pattern, where),
                            PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE |
                                PCRE2_USE_OFFSET_LIMIT,
                            pattern, where));

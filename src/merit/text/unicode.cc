@@ -10,6 +10,7 @@
 #include "merit/core/error.h"
 #include "merit/core/strings.h"
 #include "merit/text/unicode_exceptions.h"
+#include "merit/text/unicode_scripts.h"
 
 namespace merit::text {
 namespace {
@@ -209,6 +210,12 @@ char32_t to_lower(char32_t c) {
     if (c == upper) return c + 1;
   }
   return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
+}
+
+int script_of(char32_t c) {
+  const auto* it = std::partition_point(std::begin(kScripts), std::end(kScripts),
+                                        [c](const ScriptRange& range) { return range.last < c; });
+  return it != std::end(kScripts) && it->first <= c ? it->script : 0;
 }
 
 bool make_look_alike(std::string_view text, std::string& out) {

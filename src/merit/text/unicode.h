@@ -53,6 +53,7 @@ bool is_nonspacing_mark(char32_t c);
 bool is_other(char32_t c);  // Cc, Cf, Co
 bool is_word(char32_t c);   // \w of UTS 18: alphabetic, marks, decimal digits, connectors, joiners
 char32_t to_lower(char32_t c);
+int script_of(char32_t c);  // a number for each script, 0 for none; Han and kana are one
 
 // The text with every character that PCRE2's tables do not know, or class otherwise, replaced by a look-alike of the
 // same length; returns false and leaves `out` alone if there is none.

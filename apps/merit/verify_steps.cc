@@ -56,6 +56,9 @@ OrderedJson stepwise_row(const std::string& id, const data::Group& group, const 
   row["labels"] = std::move(labels);
   row["first_wrong"] = std::move(first_wrong);
   row["claims"] = std::move(claims);
+  for (const auto& column : group.columns.items()) {
+    if (!row.contains(column.key())) row[column.key()] = column.value();
+  }
   return row;
 }
 

@@ -320,16 +320,17 @@ def test_verify_names_its_kinds(tmp_path, labelled):
 
 def test_verify_steps_writes_step_labels(tmp_path):
     path = write_rows(tmp_path / "d.jsonl", [
-        {"id": "a", "prompt": "p", "responses": ["3 + 4 = 7\n7 - 2 = 6\n6 * 2 = 12", "2 * 3 = 6 apples"]},
-        {"id": "b", "prompt": "p", "completions": ["1 + 1 = 2\n2 + 2 = 4", "so 9"], "labels": [False, False]}])
+        {"id": "a", "prompt": "p", "responses": ["3 + 4 = 7\n7 - 2 = 6\n6 * 2 = 12", "2 * 3 = 6 apples"], "family": "f"}])
     result = run("verify", "steps", path, "--out", tmp_path / "o.jsonl", "--json")
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout)["counts"] == {"solutions": 3, "with_a_wrong_step": 1, "steps": 6, "claims": 6, "false_claims": 1}
+    assert json.loads(result.stdout)["counts"] == {"solutions": 2, "with_a_wrong_step": 1, "steps": 4, "claims": 4, "false_claims": 1}
     out = rows(tmp_path / "o.jsonl")
     assert [(r["id"], r["labels"], r["first_wrong"]) for r in out] == [
-        ("a.0", [True, False, False], 1), ("a.1", [True], None), ("b", [True, True], None)]
+        ("a.0", [True, False, False], 1), ("a.1", [True], None)]
+    assert out[0]["family"] == "f"
     assert out[0]["completions"] == ["3 + 4 = 7", "7 - 2 = 6", "6 * 2 = 12"] and out[0]["claims"][1][0]["holds"] is False
-    assert run("verify", "steps", tmp_path / "o.jsonl", "--out", tmp_path / "again.jsonl").returncode == 0, "its own rows are stepwise"
+    again = run("verify", "steps", tmp_path / "o.jsonl", "--out", "-")
+    assert [json.loads(line) for line in again.stdout.splitlines()] == out, "its own rows are stepwise"
     result = run("verify", "steps", path, "--out", tmp_path / "p.jsonl", "--profile", "strict")
     assert result.returncode == 2 and "--profile" in problem(result)
 

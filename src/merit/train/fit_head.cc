@@ -1,8 +1,6 @@
 #include "merit/train/fit_head.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/index_select.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/mv.h>
 #include <ATen/ops/std.h>
@@ -20,34 +18,27 @@
 namespace merit::train {
 namespace {
 
-at::Tensor index_tensor(const std::vector<int64_t>& indices) {
-  return at::from_blob(const_cast<int64_t*>(indices.data()), {static_cast<int64_t>(indices.size())}, at::kLong).clone();
-}
-
-// Pairs as index tensors into the features.
-struct PairIndex {
-  at::Tensor chosen;    // [P]
-  at::Tensor rejected;  // [P]
-};
-
-PairIndex index_of(std::span<const Pair> pairs) {
-  std::vector<int64_t> chosen, rejected;
+// The pairs as an objective takes them: each of `count` rows of features is a sequence with one reward.
+objective::Batch batch_of(std::span<const Pair> pairs, int64_t count) {
+  objective::Batch batch;
+  for (int64_t row = 0; row <= count; ++row) batch.value_begin.push_back(row);
   for (const Pair& pair : pairs) {
-    chosen.push_back(static_cast<int64_t>(pair.chosen));
-    rejected.push_back(static_cast<int64_t>(pair.rejected));
+    batch.chosen.push_back(static_cast<int64_t>(pair.chosen));
+    batch.rejected.push_back(static_cast<int64_t>(pair.rejected));
   }
-  return {index_tensor(chosen), index_tensor(rejected)};
+  return batch;
 }
 
-objective::BradleyTerryResult evaluate(const at::Tensor& features, const PairIndex& pairs, const at::Tensor& weight,
-                                       const objective::BradleyTerryOptions& options) {
-  const at::Tensor rewards = at::mv(features, weight);
-  return objective::bradley_terry(at::index_select(rewards, 0, pairs.chosen),
-                                  at::index_select(rewards, 0, pairs.rejected), {}, options);
+objective::Result evaluate(const at::Tensor& features, objective::Batch& pairs, const at::Tensor& weight,
+                           const objective::Loss& loss) {
+  pairs.values = at::mv(features, weight).unsqueeze(1);
+  return loss(pairs);
 }
 
 // The minimiser of objective + l2/2 |w|^2: [H].
-at::Tensor minimise(const at::Tensor& features, const PairIndex& pairs, double l2, const FitOptions& options) {
+at::Tensor minimise(const at::Tensor& features, std::span<const Pair> pairs, double l2, const FitOptions& options) {
+  const auto objective = objective::make_bradley_terry(options.objective);
+  objective::Batch batch = batch_of(pairs, features.size(0));
   at::Tensor weight = at::zeros({features.size(1)}, at::kDouble).requires_grad_(true);
   torch::optim::LBFGS optimiser({weight}, torch::optim::LBFGSOptions(1.0)
                                               .max_iter(options.max_iterations)
@@ -56,7 +47,8 @@ at::Tensor minimise(const at::Tensor& features, const PairIndex& pairs, double l
                                               .line_search_fn("strong_wolfe"));
   optimiser.step([&] {
     optimiser.zero_grad();
-    at::Tensor loss = evaluate(features, pairs, weight, options.objective).loss + 0.5 * l2 * at::sum(weight * weight);
+    const objective::Result result = evaluate(features, batch, weight, *objective);
+    at::Tensor loss = objective::total(result) + 0.5 * l2 * at::sum(weight * weight);
     loss.backward();
     return loss;
   });
@@ -102,7 +94,7 @@ std::vector<double> cross_validate(const at::Tensor& features, const Folds& fold
     for (size_t f = 0; f < folds.size(); ++f) {
       if (f != held) rest.insert(rest.end(), folds[f].begin(), folds[f].end());
     }
-    add_group_accuracies(features, folds[held], minimise(features, index_of(rest), l2, options), accuracies);
+    add_group_accuracies(features, folds[held], minimise(features, rest, l2, options), accuracies);
   }
   return accuracies;
 }
@@ -141,11 +133,13 @@ FittedHead fit_head(const at::Tensor& features, std::span<const Pair> pairs, con
     fitted.cv_accuracy = stats::share_interval(accuracies, options.seed);
   }
 
-  const PairIndex all = index_of(pairs);
-  const at::Tensor weight = minimise(x, all, fitted.l2, options);
-  const auto at_optimum = evaluate(x, all, weight, options.objective);
-  fitted.loss = at_optimum.loss.item<double>();
-  fitted.accuracy = at_optimum.accuracy;
+  const at::Tensor weight = minimise(x, pairs, fitted.l2, options);
+  objective::Batch batch = batch_of(pairs, x.size(0));
+  const objective::Result at_optimum = evaluate(x, batch, weight, *objective::make_bradley_terry(options.objective));
+  fitted.loss = objective::total(at_optimum).item<double>();
+  for (const objective::Metric& metric : at_optimum.metrics) {
+    if (metric.name == "accuracy") fitted.accuracy = metric.sum / metric.count;
+  }
   fitted.weight = (weight / scale).unsqueeze(0);
   return fitted;
 }

@@ -88,18 +88,22 @@ OrderedJson generation_config(const OrderedJson& config) {
 
 void convert_to_folder(const std::filesystem::path& from, const std::filesystem::path& to,
                        const ConvertOptions& options) {
-  const formats::DType dtype = dtype_named(options.dtype);
   const auto model = Transformer::load(from);
-  if (architecture_of(model->config().architecture, from.string()).remote_code) {
+  std::optional<ScalarHead> own;
+  if (!options.head && model->config().num_labels > 0) own = load_head(from);
+  write_model_folder(*model, from, to, {options.dtype, own ? &*own : options.head});
+}
+
+void write_model_folder(const Transformer& model, const std::filesystem::path& from, const std::filesystem::path& to,
+                        const ConvertOptions& options) {
+  const formats::DType dtype = dtype_named(options.dtype);
+  if (architecture_of(model.config().architecture, from.string()).remote_code) {
     fail(ErrorKind::kUnsupported, "{}: transformers has no classes of its own for {}, so no folder of it is written",
-         quote(from.string()), model->config().architecture);
+         quote(from.string()), model.config().architecture);
   }
   const text::Tokenizer tokenizer = text::load_tokenizer(from);
   const text::EncodingRecord record = text::load_encoding(from.string());
-
-  std::optional<ScalarHead> own;
-  if (!options.head && model->config().num_labels > 0) own = load_head(from);
-  const ScalarHead* head = own ? &*own : options.head;
+  const ScalarHead* head = options.head;
   if (head && (!head->layers().empty() || head->record().pooling != "last" || head->record().appended >= 0)) {
     fail(ErrorKind::kUnsupported,
          "{}: a head of several layers or another pooling has no place in a transformers folder", quote(from.string()));
@@ -108,13 +112,13 @@ void convert_to_folder(const std::filesystem::path& from, const std::filesystem:
     fail(ErrorKind::kUnsupported, "{}: a head with a bias has no place in a transformers folder", quote(from.string()));
   }
 
-  write_model_safetensors(to, entries(*model, head, dtype));
+  write_model_safetensors(to, entries(model, head, dtype));
   write_file_atomic(to / "tokenizer.json", tokenizer.to_tokenizer_json().dump());
   OrderedJson tokenizer_config = tokenizer.tokenizer_config_json();
   if (!record.chat_template.empty()) tokenizer_config["chat_template"] = record.chat_template;
   write_file_atomic(to / "tokenizer_config.json", tokenizer_config.dump(2) + "\n");
   text::save_encoding(record, to.string());
-  ModelConfig shape = model->config();
+  ModelConfig shape = model.config();
   shape.num_labels = head ? head->outputs() : 0;
   const OrderedJson config = to_hf_config(shape, options.dtype);
   write_file_atomic(to / "generation_config.json", generation_config(config).dump(2) + "\n");

@@ -7,6 +7,7 @@
 namespace merit::nn {
 
 class ScalarHead;
+class Transformer;
 
 struct ConvertOptions {
   std::string dtype = "float32";  // of the weights written: float32, bfloat16 or float16
@@ -22,5 +23,9 @@ struct ConvertOptions {
 // class has no place for.
 void convert_to_folder(const std::filesystem::path& from, const std::filesystem::path& to,
                        const ConvertOptions& options = {});
+
+// The same for a model in memory, that came from `from` and has its tokenizer and encoding. `head` null: none.
+void write_model_folder(const Transformer& model, const std::filesystem::path& from, const std::filesystem::path& to,
+                        const ConvertOptions& options);
 
 }  // namespace merit::nn

@@ -1,39 +1,36 @@
 #include "merit/nn/forest_forward.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/index_add.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/relu.h>
-#include <ATen/ops/rsqrt.h>
-#include <ATen/ops/silu.h>
+#include <ATen/ops/layer_norm.h>
 #include <ATen/ops/softmax.h>
-#include <ATen/ops/tanh.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <limits>
 #include <map>
+#include <memory>
 
 #include "merit/nn/feed_forward.h"
+#include "merit/nn/forest_attention.h"
+#include "merit/nn/recompute.h"
 #include "merit/nn/rope_angles.h"
+#include "merit/nn/train_ops.h"
 
 namespace merit::nn {
 namespace {
 
 // Pieces of the last dimension, each normalised by itself: x [.., width].
-at::Tensor norm(const ModelConfig& config, at::Tensor x, const NormWeights& weights) {
+at::Tensor norm(const ModelConfig& config, const at::Tensor& x, const NormWeights& weights) {
   if (!weights.weight.defined()) return x;
-  const at::ScalarType dtype = x.scalar_type();
-  x = x.to(weights.weight.scalar_type());
-  if (config.norm == NormKind::kLayer) x = x - x.mean(-1, true);
-  x = x * at::rsqrt(x.square().mean(-1, true) + config.norm_eps) * weights.weight;
-  if (weights.bias.defined()) x = x + weights.bias;
-  return x.to(dtype);
+  if (config.norm == NormKind::kRms) return rms_norm(x, weights.weight, config.norm_eps);
+  const at::Tensor wide = x.to(weights.weight.scalar_type());
+  return at::layer_norm(wide, weights.weight.sizes(), weights.weight, weights.bias, config.norm_eps)
+      .to(x.scalar_type());
 }
 
 struct Angles {
@@ -68,89 +65,72 @@ at::Tensor rotate(const at::Tensor& x, const Angles& angles) {
   return at::cat({a * angles.cosine - b * angles.sine, b * angles.cosine + a * angles.sine, x.slice(2, 2 * half)}, 2);
 }
 
-// 0 where the row's path holds the column, at most window - 1 tokens before (window 0: at any depth), -infinity
-// elsewhere: [tokens, tokens].
-at::Tensor ancestor_mask(const Forest& forest, int64_t window, at::ScalarType dtype) {
-  const auto tokens = static_cast<int64_t>(forest.tokens.size());
-  at::Tensor mask = at::full({tokens, tokens}, -std::numeric_limits<double>::infinity(), at::kDouble);
-  auto* values = mask.mutable_data_ptr<double>();
-  for (const ForestNode& node : forest.nodes) {
-    for (int32_t i = 0; i < node.length; ++i) {
-      double* row = values + (node.begin + i) * tokens;
-      const int64_t depth = node.depth + i;
-      const int64_t first = window > 0 ? depth - window + 1 : 0;
-      for (int32_t j = 0; j <= i; ++j) {
-        if (node.depth + j >= first) row[node.begin + j] = 0;
-      }
-      for (int32_t up = node.parent; up >= 0; up = forest.nodes[up].parent) {
-        const ForestNode& above = forest.nodes[up];
-        for (int32_t j = 0; j < above.length; ++j) {
-          if (above.depth + j >= first) row[above.begin + j] = 0;
-        }
-      }
+// One layer's way through the model, and what layers share.
+class Pass {
+ public:
+  Pass(const ModelConfig& config, const Weights& weights, const Forest& forest, at::ScalarType dtype,
+       const ForwardOptions& options)
+      : config_(config),
+        weights_(weights),
+        forest_(std::make_shared<const Forest>(forest)),
+        dtype_(dtype),
+        options_(options) {
+    angles_ = angles(config.rope, forest, dtype);
+    if (config.local_rope) {
+      // One table for all regimes: no local rope has any.
+      Forest plain = forest;
+      for (ForestNode& node : plain.nodes) node.regime = 0;
+      local_angles_ = angles(*config.local_rope, plain, dtype);
     }
   }
-  return mask.to(dtype);
-}
 
-// What layers of one kind share.
-struct Context {
-  Angles turn;
-  at::Tensor mask;
+  at::Tensor embed() const;
+  at::Tensor block(int64_t number, const at::Tensor& x) const;
+
+ private:
+  at::Tensor product(const Linear& linear, const at::Tensor& x, const MatrixPlace& place) const {
+    static const Adapter kNone;
+    return adapted_product(linear, x, (options_.adapter ? *options_.adapter : kNone).at(place));
+  }
+  at::Tensor attention(const LayerWeights& layer, int64_t number, const at::Tensor& qkv) const;
+  at::Tensor dense(const Linear& gate_up, const Linear& down, const at::Tensor& h, MatrixPlace up,
+                   MatrixPlace out) const {
+    return product(down, activated(product(gate_up, h, up), config_.activation, config_.gated), out);
+  }
+  at::Tensor sparse(const LayerWeights& layer, int64_t number, const at::Tensor& h) const;
+
+  const ModelConfig& config_;
+  const Weights& weights_;
+  std::shared_ptr<const Forest> forest_;
+  at::ScalarType dtype_;
+  ForwardOptions options_;
+  Angles angles_;
+  Angles local_angles_;
 };
 
-at::Tensor attention(const ModelConfig& config, const LayerWeights& layer, const at::Tensor& qkv,
-                     const Context& context) {
+at::Tensor Pass::attention(const LayerWeights& layer, int64_t number, const at::Tensor& qkv) const {
   const int64_t tokens = qkv.size(0);
-  const int64_t q = config.q_size();
-  const int64_t kv = config.kv_size();
-  const int64_t group = config.heads / config.kv_heads;
-  auto heads = [&](const at::Tensor& x, int64_t count) { return x.reshape({tokens, count, config.head_dim}); };
+  const int64_t q = config_.q_size();
+  const int64_t kv = config_.kv_size();
+  auto heads = [&](const at::Tensor& x, int64_t count) { return x.reshape({tokens, count, config_.head_dim}); };
   at::Tensor query = qkv.slice(1, 0, q);
   at::Tensor key = qkv.slice(1, q, q + kv);
-  if (config.qk_norm == QkNorm::kHead) {
-    query = heads(query, config.heads);
-    key = heads(key, config.kv_heads);
+  if (config_.qk_norm == QkNorm::kHead) {
+    query = heads(query, config_.heads);
+    key = heads(key, config_.kv_heads);
   }
-  query = heads(norm(config, query, layer.query_norm), config.heads);
-  key = heads(norm(config, key, layer.key_norm), config.kv_heads);
-  query = rotate(query, context.turn).transpose(0, 1);
-  key = rotate(key, context.turn).transpose(0, 1).repeat_interleave(group, 0);
-  const at::Tensor value =
-      heads(qkv.slice(1, q + kv, q + 2 * kv), config.kv_heads).transpose(0, 1).repeat_interleave(group, 0);
-  at::Tensor scores = at::matmul(query, key.transpose(1, 2)) * config.score_scale();
-  if (config.attention_softcap > 0) {
-    scores = at::tanh(scores / config.attention_softcap) * config.attention_softcap;
-  }
-  const at::Tensor weights = at::softmax(scores + context.mask, -1);
-  return at::matmul(weights, value).transpose(0, 1).reshape({tokens, q});
+  const bool sliding = config_.is_sliding(number);
+  const Angles& turn = sliding && config_.local_rope ? local_angles_ : angles_;
+  query = rotate(heads(norm(config_, query, layer.query_norm), config_.heads), turn);
+  key = rotate(heads(norm(config_, key, layer.key_norm), config_.kv_heads), turn);
+  const at::Tensor value = heads(qkv.slice(1, q + kv, q + 2 * kv), config_.kv_heads);
+  return forest_attention(query, key, value, forest_,
+                          {config_.score_scale(), config_.attention_softcap, sliding ? config_.window : 0});
 }
 
-at::Tensor product(const Linear& linear, const at::Tensor& x) { return at::linear(x, linear.weight(), linear.bias()); }
-
-at::Tensor activated(const at::Tensor& x, Activation kind) {
-  switch (kind) {
-    case Activation::kSilu:
-      return at::silu(x);
-    case Activation::kGelu:
-      return at::gelu(x);
-    case Activation::kGeluTanh:
-      return at::gelu(x, "tanh");
-    case Activation::kRelu:
-      return at::relu(x);
-  }
-  return x;
-}
-
-at::Tensor dense(const ModelConfig& config, const Linear& gate_up, const Linear& down, const at::Tensor& h) {
-  const at::Tensor in = product(gate_up, h);
-  const int64_t columns = down.in_features();
-  const at::Tensor active = activated(in.slice(1, 0, columns), config.activation);
-  return product(down, config.gated ? active * in.slice(1, columns) : active);
-}
-
-at::Tensor sparse(const ModelConfig& config, const LayerWeights& layer, const at::Tensor& h) {
-  const at::Tensor logits = product(layer.router, h);
+at::Tensor Pass::sparse(const LayerWeights& layer, int64_t number, const at::Tensor& h) const {
+  const ModelConfig& config = config_;
+  const at::Tensor logits = product(layer.router, h, {Slot::kRouter, number});
   const at::Tensor chosen_by = logits.detach().to(at::kDouble).contiguous();
   // 0 for the experts a row goes to; -infinity for the others, if only the former share the probability.
   at::Tensor others = at::full(logits.sizes(), -std::numeric_limits<double>::infinity(), at::kDouble);
@@ -172,56 +152,55 @@ at::Tensor sparse(const ModelConfig& config, const LayerWeights& layer, const at
     std::copy(rows[e].begin(), rows[e].end(), index.mutable_data_ptr<int64_t>());
     const at::Tensor weight = at::index_select(probabilities.select(1, static_cast<int64_t>(e)), 0, index);
     const ExpertWeights& expert = layer.experts[e];
-    const at::Tensor got = dense(config, expert.gate_up, expert.down, at::index_select(h, 0, index));
+    const auto e_number = static_cast<int64_t>(e);
+    const at::Tensor got = dense(expert.gate_up, expert.down, at::index_select(h, 0, index),
+                                 {Slot::kExpertGateUp, number, e_number}, {Slot::kExpertDown, number, e_number});
     out = at::index_add(out, 0, index, got * weight.unsqueeze(1));
   }
   return out;
 }
 
-at::Tensor block(const ModelConfig& config, const LayerWeights& layer, int64_t number, const at::Tensor& x,
-                 const Context& context) {
-  const at::Tensor qkv = product(layer.qkv, norm(config, x, layer.attention_norm));
+at::Tensor Pass::block(int64_t number, const at::Tensor& x) const {
+  const LayerWeights& layer = weights_.layers[static_cast<size_t>(number)];
+  const at::Tensor qkv = product(layer.qkv, norm(config_, x, layer.attention_norm), {Slot::kQkv, number});
   const at::Tensor attended =
-      norm(config, product(layer.out, attention(config, layer, qkv, context)), layer.attention_post_norm);
-  const at::Tensor middle = x + attended * config.residual_scale;
-  const at::Tensor in = norm(config, config.parallel ? x : middle, layer.mlp_norm);
-  const at::Tensor fed =
-      config.is_sparse(number) ? sparse(config, layer, in) : dense(config, layer.gate_up, layer.down, in);
-  return middle + norm(config, fed, layer.mlp_post_norm) * config.residual_scale;
+      norm(config_, product(layer.out, attention(layer, number, qkv), {Slot::kOut, number}), layer.attention_post_norm);
+  const bool plain = config_.residual_scale == 1;
+  const at::Tensor middle = x + (plain ? attended : attended * config_.residual_scale);
+  const at::Tensor in = norm(config_, config_.parallel ? x : middle, layer.mlp_norm);
+  const at::Tensor fed = norm(
+      config_,
+      config_.is_sparse(number) ? sparse(layer, number, in)
+                                : dense(layer.gate_up, layer.down, in, {Slot::kGateUp, number}, {Slot::kDown, number}),
+      layer.mlp_post_norm);
+  return middle + (plain ? fed : fed * config_.residual_scale);
 }
 
-at::Tensor embed(const ModelConfig& config, const Weights& weights, const Forest& forest) {
-  const auto tokens = static_cast<int64_t>(forest.tokens.size());
+at::Tensor Pass::embed() const {
+  const auto tokens = static_cast<int64_t>(forest_->tokens.size());
   at::Tensor ids = at::empty({tokens}, at::kLong);
   at::Tensor depths = at::empty({tokens}, at::kLong);
-  for (const ForestNode& node : forest.nodes) {
+  for (const ForestNode& node : forest_->nodes) {
     for (int64_t i = 0; i < node.length; ++i) {
-      ids.mutable_data_ptr<int64_t>()[node.begin + i] = forest.tokens[node.begin + i];
+      ids.mutable_data_ptr<int64_t>()[node.begin + i] = forest_->tokens[node.begin + i];
       depths.mutable_data_ptr<int64_t>()[node.begin + i] = node.depth + i;
     }
   }
-  at::Tensor x = at::index_select(weights.embedding.dense(), 0, ids);
-  if (config.embedding_scale != 1) x = x * embedding_scale(config, weights.dtype());
-  return config.learned_positions ? x + at::index_select(weights.positions, 0, depths) : x;
+  at::Tensor x = weights_.embedding.gather(ids).to(dtype_);
+  if (config_.embedding_scale != 1) x = x * embedding_scale(config_, dtype_);
+  return config_.learned_positions ? x + at::index_select(weights_.positions, 0, depths).to(dtype_) : x;
 }
 
 }  // namespace
 
-at::Tensor forest_forward(const ModelConfig& config, const Weights& weights, const Forest& forest) {
-  const at::ScalarType dtype = weights.dtype();
-  const Context full = {angles(config.rope, forest, dtype), ancestor_mask(forest, 0, dtype)};
-  Context sliding = full;
-  if (config.window > 0) sliding.mask = ancestor_mask(forest, config.window, dtype);
-  if (config.local_rope) {
-    // One table for all regimes: no local rope has any.
-    Forest plain = forest;
-    for (ForestNode& node : plain.nodes) node.regime = 0;
-    sliding.turn = angles(*config.local_rope, plain, dtype);
-  }
-  at::Tensor x = embed(config, weights, forest);
-  for (size_t i = 0; i < weights.layers.size(); ++i) {
-    const auto number = static_cast<int64_t>(i);
-    x = block(config, weights.layers[i], number, x, config.is_sliding(number) ? sliding : full);
+at::Tensor forest_forward(const ModelConfig& config, const Weights& weights, const Forest& forest, at::ScalarType dtype,
+                          const ForwardOptions& options) {
+  const auto pass = std::make_shared<const Pass>(config, weights, forest, dtype, options);
+  at::Tensor x = pass->embed();
+  const bool recompute = options.recompute && c10::GradMode::is_enabled();
+  if (recompute && !x.requires_grad()) x = x.detach().requires_grad_(true);
+  for (int64_t i = 0; i < config.layers; ++i) {
+    x = recompute ? recomputed(x, [pass, i](const at::Tensor& in) { return pass->block(i, in); }) : pass->block(i, x);
   }
   return norm(config, x, weights.final_norm);
 }

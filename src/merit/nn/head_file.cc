@@ -6,6 +6,7 @@
 #include "merit/core/file.h"
 #include "merit/core/json.h"
 #include "merit/formats/safetensors.h"
+#include "merit/nn/adapter_file.h"
 #include "merit/nn/head.h"
 #include "merit/nn/head_published.h"
 
@@ -58,6 +59,19 @@ ScalarHead load_own(const fs::path& folder) {
   return ScalarHead(read_head_tensor(weight, 2), bias ? read_head_tensor(*bias, 1) : at::Tensor(), std::move(record));
 }
 
+// The head among an adapter's tensors.
+ScalarHead load_adapter_head(const fs::path& folder) {
+  const formats::SafetensorsFile weights(folder / "adapter_model.safetensors");
+  const formats::TensorView* weight = weights.find("base_model.model.score.weight");
+  if (weight == nullptr) {
+    fail(ErrorKind::kData,
+         "{}: the adapter has no score head (base_model.model.score.weight): it is a language model's, or was saved "
+         "without modules_to_save = [\"score\"]",
+         weights.where());
+  }
+  return ScalarHead(read_head_tensor(*weight, 2), {}, HeadRecord());
+}
+
 }  // namespace
 
 void save_head(const fs::path& folder, const ScalarHead& head) {
@@ -83,9 +97,12 @@ void save_head(const fs::path& folder, const ScalarHead& head) {
 }
 
 ScalarHead load_head(const fs::path& folder) {
-  return fs::exists(folder / kRecordFile) ? load_own(folder) : load_published_head(folder);
+  if (fs::exists(folder / kRecordFile)) return load_own(folder);
+  return is_adapter_folder(folder) ? load_adapter_head(folder) : load_published_head(folder);
 }
 
-bool has_head(const fs::path& folder) { return fs::exists(folder / kRecordFile) || has_published_head(folder); }
+bool has_head(const fs::path& folder) {
+  return fs::exists(folder / kRecordFile) || is_adapter_folder(folder) || has_published_head(folder);
+}
 
 }  // namespace merit::nn

@@ -7,6 +7,7 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <utility>
@@ -114,6 +115,22 @@ at::Tensor Matrix::multiply(const at::Tensor& x, const at::Tensor& bias) const {
   if (!direct) return multiply_wide(x, bias).to(dtype_);
   MERIT_CHECK(x.dim() == 2 && x.size(0) % kRowQuantum == 0 && x.scalar_type() == dtype_);
   return at::linear(x, dense_, bias.defined() ? c10::optional<at::Tensor>(bias) : c10::nullopt);
+}
+
+at::Tensor Matrix::multiply_back(const at::Tensor& y) const {
+  MERIT_CHECK(y.scalar_type() == dtype_);
+  const bool direct = !stored_ && dtype_ == at::kBFloat16 && multiplies_bfloat16();
+  return direct ? at::mm(y, dense_)
+                : multiply_back_wide(y.to(dtype_ == at::kDouble ? at::kDouble : at::kFloat)).to(dtype_);
+}
+
+at::Tensor Matrix::multiply_back_wide(const at::Tensor& y) const {
+  MERIT_CHECK(y.dim() == 2 && y.size(1) == out_features());
+  if (!stored_ && dtype_ != at::kBFloat16) return at::mm(y, dense_);
+  at::Tensor x = at::zeros({y.size(0), in_features()}, at::kFloat);
+  each_panel(
+      [&](int64_t begin, int64_t end, const at::Tensor& panel) { x.addmm_(y.narrow(1, begin, end - begin), panel); });
+  return x;
 }
 
 at::Tensor Matrix::gather(const at::Tensor& ids) const {

@@ -60,6 +60,10 @@ class Matrix {
   at::Tensor multiply(const at::Tensor& x, const at::Tensor& bias = {}) const;
   // The same, the sums left in float32 (float64): for what is reduced next.
   at::Tensor multiply_wide(const at::Tensor& x, const at::Tensor& bias = {}) const;
+  // y [rows, out] of the compute dtype -> y W, [rows, in] of it: how a gradient comes back. Sums in float32 (float64).
+  at::Tensor multiply_back(const at::Tensor& y) const;
+  // The same for y in float32 (float64), the result left there.
+  at::Tensor multiply_back_wide(const at::Tensor& y) const;
   // The rows named, [ids, in] in the compute dtype: an embedding's lookup. Ids are inside the matrix.
   at::Tensor gather(const at::Tensor& ids) const;
 

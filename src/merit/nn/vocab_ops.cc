@@ -20,7 +20,6 @@ namespace merit::nn {
 namespace {
 
 constexpr int64_t kChunkBytes = int64_t{64} << 20;  // of logits held at once
-constexpr int64_t kChunkIds = 4096;                 // rows of a bfloat16 projection widened at once
 constexpr int kLanes = 8;
 
 // Additions run in eight lanes by position in the row, then lanes in order: the same for every row.
@@ -233,18 +232,27 @@ Forward forward_pass(const at::Tensor& hidden, const VocabProjection& projection
 //   sumsq).
 // A scaled and capped logit z = c tanh(s x / c) passes on s (1 - (z / c)^2) of it to x.
 template <typename T>
-void row_gradient(T* z, int64_t vocab, int64_t target, const double* row, T g_logp, T g_entropy, T g_sumsq, T scale,
-                  T cap) {
+[[gnu::always_inline]] inline void row_gradient_of(T* z, int64_t vocab, int64_t target, const double* row, T g_logp,
+                                                   T g_entropy, T g_sumsq, T scale, T cap) {
   const T lse = static_cast<T>(row[0]), entropy = static_cast<T>(row[1]), sumsq = static_cast<T>(row[2]);
   if (target < 0) g_logp = 0;
+  const T bend = cap > 0 ? 1 / cap : T(0);
+  const T at_target = target < 0 ? T(0) : g_logp * scale * (1 - (z[target] * bend) * (z[target] * bend));
   for (int64_t j = 0; j < vocab; ++j) {
     const T log_p = z[j] - lse;
     const T p = exp_negative(log_p);
-    T g = p > 0 ? p * (2 * g_sumsq * (p - sumsq) - g_entropy * (log_p + entropy) - g_logp) : T(0);
-    if (j == target) g += g_logp;
-    const T bend = cap > 0 ? 1 - (z[j] / cap) * (z[j] / cap) : T(1);
-    z[j] = g * scale * bend;
+    const T g = p * (2 * g_sumsq * (p - sumsq) - g_entropy * (log_p + entropy) - g_logp);
+    z[j] = (p > 0 ? g : T(0)) * scale * (1 - (z[j] * bend) * (z[j] * bend));
   }
+  if (target >= 0) z[target] += at_target;
+}
+MERIT_CLONES void row_gradient(float* z, int64_t vocab, int64_t target, const double* row, float g_logp,
+                               float g_entropy, float g_sumsq, float scale, float cap) {
+  row_gradient_of(z, vocab, target, row, g_logp, g_entropy, g_sumsq, scale, cap);
+}
+void row_gradient(double* z, int64_t vocab, int64_t target, const double* row, double g_logp, double g_entropy,
+                  double g_sumsq, double scale, double cap) {
+  row_gradient_of(z, vocab, target, row, g_logp, g_entropy, g_sumsq, scale, cap);
 }
 
 // logits [16 k, V], the first `count` rows real -> their gradients in place, zero in the padding.
@@ -265,26 +273,20 @@ void gradient_chunk(at::Tensor& logits, int64_t begin, int64_t count, const int6
   std::fill(data + count * vocab, data + logits.numel(), T(0));
 }
 
-// dz [16 k, V] times the projection -> [16 k, H] in the type of dz.
-at::Tensor times_projection(const at::Tensor& dz, const at::Tensor& projection) {
-  if (projection.scalar_type() != at::kBFloat16) return at::mm(dz, projection);
-  at::Tensor out = at::zeros({dz.size(0), projection.size(1)}, at::kFloat);
-  for (int64_t begin = 0; begin < projection.size(0); begin += kChunkIds) {
-    const int64_t ids = std::min(kChunkIds, projection.size(0) - begin);
-    out.addmm_(dz.narrow(1, begin, ids), projection.narrow(0, begin, ids).to(at::kFloat));
-  }
-  return out;
-}
+struct ProjectionHolder : torch::CustomClassHolder {
+  explicit ProjectionHolder(VocabProjection projection) : projection(std::move(projection)) {}
+  VocabProjection projection;
+};
 
+// The inputs are the hidden states and, where it is a tensor of its own, the projection's weight.
 class VocabFunction : public torch::autograd::Function<VocabFunction> {
  public:
-  static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
-                                                const at::Tensor& weight, double scale, double softcap,
-                                                const at::Tensor& targets) {
-    Forward out = forward_pass(hidden, {weight, scale, softcap}, targets);
-    context->save_for_backward({hidden, weight, targets.contiguous(), out.rows});
-    context->saved_data["scale"] = scale;
-    context->saved_data["softcap"] = softcap;
+  static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, at::TensorList in,
+                                                const at::Tensor& targets,
+                                                const c10::intrusive_ptr<ProjectionHolder>& holder) {
+    Forward out = forward_pass(in[0], holder->projection, targets);
+    context->save_for_backward({in[0], targets.contiguous(), out.rows});
+    context->saved_data["projection"] = c10::IValue::make_capsule(holder);
     context->mark_non_differentiable({out.result.argmax});
     return {out.result.logp, out.result.entropy, out.result.sumsq, out.result.argmax};
   }
@@ -292,17 +294,20 @@ class VocabFunction : public torch::autograd::Function<VocabFunction> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& grads) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor &hidden = saved[0], &weight = saved[1], &targets = saved[2], &rows = saved[3];
-    const VocabProjection projection(weight, context->saved_data["scale"].toDouble(),
-                                     context->saved_data["softcap"].toDouble());
+    const at::Tensor &hidden = saved[0], &targets = saved[1], &rows = saved[2];
+    const auto holder =
+        c10::static_intrusive_pointer_cast<ProjectionHolder>(context->saved_data["projection"].toCapsule());
+    const VocabProjection& projection = holder->projection;
     const at::NoGradGuard no_grad;
     const at::ScalarType type = result_type(hidden);
     const at::Tensor g_logp = grads[0].contiguous(), g_entropy = grads[1].contiguous(), g_sumsq = grads[2].contiguous();
-    const bool want_hidden = context->needs_input_grad(0), want_projection = context->needs_input_grad(1);
+    const bool dense = !projection.weight.is_stored();
+    const bool want_hidden = context->needs_input_grad(0), want_projection = dense && context->needs_input_grad(1);
+    const int64_t vocab = projection.weight.out_features();
     at::Tensor d_hidden = want_hidden ? at::empty(hidden.sizes(), hidden.options()) : at::Tensor();
-    at::Tensor d_projection = want_projection ? at::zeros(weight.sizes(), type) : at::Tensor();
+    at::Tensor d_projection = want_projection ? at::zeros(projection.weight.dense().sizes(), type) : at::Tensor();
     const int64_t n = hidden.size(0);
-    const int64_t chunk = chunk_rows(weight.size(0), c10::elementSize(type));
+    const int64_t chunk = chunk_rows(vocab, c10::elementSize(type));
     for (int64_t begin = 0; begin < n; begin += chunk) {
       const int64_t count = std::min(chunk, n - begin);
       const at::Tensor h = pad_rows(hidden.narrow(0, begin, count));
@@ -314,11 +319,15 @@ class VocabFunction : public torch::autograd::Function<VocabFunction> {
         gradient_chunk<float>(dz, begin, count, targets.data_ptr<int64_t>(), rows, g_logp, g_entropy, g_sumsq,
                               projection);
       }
-      if (want_hidden) d_hidden.narrow(0, begin, count).copy_(times_projection(dz, weight).narrow(0, 0, count));
+      if (want_hidden) {
+        d_hidden.narrow(0, begin, count).copy_(projection.weight.multiply_back_wide(dz).narrow(0, 0, count));
+      }
       if (want_projection) d_projection.addmm_(dz.t(), h.to(type));
     }
-    if (want_projection) d_projection = d_projection.to(weight.scalar_type());
-    return {d_hidden, d_projection, at::Tensor(), at::Tensor(), at::Tensor()};
+    torch::autograd::variable_list out = {d_hidden};
+    if (dense) out.push_back(want_projection ? d_projection.to(projection.weight.dtype()) : at::Tensor());
+    out.resize(out.size() + 2);
+    return out;
   }
 };
 
@@ -334,8 +343,9 @@ VocabQuantities vocab_quantities(const at::Tensor& hidden, const VocabProjection
 
 VocabQuantities vocab_quantities_with_grad(const at::Tensor& hidden, const VocabProjection& projection,
                                            const at::Tensor& targets) {
-  const auto out =
-      VocabFunction::apply(hidden, projection.weight.dense(), projection.scale, projection.softcap, targets);
+  std::vector<at::Tensor> in = {hidden};
+  if (!projection.weight.is_stored()) in.push_back(projection.weight.dense());
+  const auto out = VocabFunction::apply(at::TensorList(in), targets, c10::make_intrusive<ProjectionHolder>(projection));
   return {out[0], out[1], out[2], out[3]};
 }
 

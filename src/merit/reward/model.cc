@@ -7,7 +7,9 @@
 #include "merit/core/hash.h"
 #include "merit/core/json.h"
 #include "merit/formats/gguf.h"
+#include "merit/formats/safetensors.h"
 #include "merit/formats/weights.h"
+#include "merit/nn/adapter_file.h"
 #include "merit/nn/encoder_model.h"
 #include "merit/nn/linear.h"
 #include "merit/nn/row_invariance.h"
@@ -53,11 +55,36 @@ std::string dtype_name(at::ScalarType dtype) {
   return dtype == at::kBFloat16 ? "bfloat16" : dtype == at::kDouble ? "float64" : "float32";
 }
 
-Model::Model(const fs::path& path, const ModelOptions& options) : path_(path.string()), options_(options) {
-  if (!fs::exists(path)) {
-    fail(ErrorKind::kIo,
-         "cannot open the model {}: no such file or folder; expected a Hugging Face folder or a GGUF file", path_);
+std::string adapted_identity(const std::string& base_identity, const fs::path& folder) {
+  const formats::SafetensorsFile tensors(folder / "adapter_model.safetensors");
+  const std::string file = folder / "adapter_config.json";
+  const Json config = parse_json(read_file(file), file);
+  std::string scale;
+  for (const char* key : {"lora_alpha", "alpha_pattern", "use_rslora", "use_dora"}) {
+    scale += config.contains(key) ? config[key].dump() + " " : "- ";
   }
+  return hash_hex(base_identity + " " + hash_of_weights(tensors) + " " + scale);
+}
+
+Model::Model(const fs::path& given, const ModelOptions& options)
+    : path_(given.string()), base_(given), options_(options) {
+  if (!fs::exists(given)) {
+    fail(ErrorKind::kIo,
+         "cannot open the model {}: no such file or folder; expected a Hugging Face folder, a GGUF file or a PEFT "
+         "adapter",
+         path_);
+  }
+  adapted_ = nn::is_adapter_folder(given);
+  if (adapted_) {
+    base_ = nn::adapter_base(given);
+    if (!fs::exists(base_)) {
+      fail(ErrorKind::kIo,
+           "{}: the adapter's base model {} is not here; base_model_name_or_path in adapter_config.json "
+           "names it",
+           path_, quote(base_.string()));
+    }
+  }
+  const fs::path& path = base_;
   if (!fs::is_directory(path)) {
     config_ = nn::config_from_gguf(formats::GgufFile(path));
   } else {
@@ -66,9 +93,10 @@ Model::Model(const fs::path& path, const ModelOptions& options) : path_(path.str
     if (nn::is_encoder_config(json)) encoder_config_ = nn::encoder_config_from_hf(json, file);
     config_ = encoder_config_ ? nn::sizes_of(*encoder_config_) : nn::config_from_hf(json, file);
   }
-  const text::EncodingRecord record = text::load_encoding(path_);
+  const text::EncodingRecord record = text::load_encoding(path.string());
   encoder_ = std::make_unique<text::Encoder>(text::load_tokenizer(path), record);
   identity_ = hash_of_weights(*formats::open_weights(path));
+  if (adapted_) identity_ = adapted_identity(identity_, given);
   encoding_hash_ = hash_of_encoding(record);
   max_length_ = options.max_length > 0 ? options.max_length : record.max_length;
   if (max_length_ <= 0) max_length_ = config_.max_positions;
@@ -89,7 +117,12 @@ void Model::load() const {
     nn::check_row_invariance(options_.dtype,
                              encoder_config_ ? nn::product_shapes(*encoder_config_) : nn::product_shapes(config_));
     if (encoder_config_) {
+      if (adapted_) fail(ErrorKind::kUnsupported, "{}: an adapter of an encoder is not read", path_);
       bidirectional_ = nn::EncoderModel::load(path_, options_.dtype);
+    } else if (adapted_) {
+      nn::Weights weights = nn::load_weights(config_, *formats::open_weights(base_), options_.dtype);
+      nn::merge_adapter(nn::load_adapter(path_, config_, weights).adapter, weights);
+      transformer_ = std::make_shared<const nn::Transformer>(config_, std::move(weights));
     } else {
       transformer_ = nn::Transformer::load(path_, {.dtype = options_.dtype, .stored = options_.stored});
     }

@@ -38,7 +38,8 @@ std::string dtype_name(at::ScalarType dtype);
 // Immutable but for the loading of weights, which is thread-safe.
 class Model {
  public:
-  // Reads shape, tokenizer, template and encoding record of a Hugging Face folder or GGUF file.
+  // Reads shape, tokenizer, template and encoding record of a Hugging Face folder or GGUF file, or of the base of a
+  // PEFT adapter, which is merged into the weights.
   Model(const std::filesystem::path& path, const ModelOptions& options);
   ~Model();
 
@@ -74,6 +75,8 @@ class Model {
   text::EncodeContext context_of(const data::Group& group) const;
 
   std::string path_;
+  std::filesystem::path base_;  // path_ but of an adapter
+  bool adapted_ = false;
   ModelOptions options_;
   nn::ModelConfig config_;
   std::optional<nn::EncoderConfig> encoder_config_;
@@ -85,6 +88,9 @@ class Model {
   mutable std::shared_ptr<const nn::Transformer> transformer_;  // or, of an encoder,
   mutable std::shared_ptr<const nn::EncoderModel> bidirectional_;
 };
+
+// The identity of a model with the adapter in `folder` (nn/adapter_file.h) on it.
+std::string adapted_identity(const std::string& base_identity, const std::filesystem::path& folder);
 
 // Each path loaded once, so that rewards on one model share it.
 class ModelPool {

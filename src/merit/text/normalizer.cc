@@ -292,6 +292,16 @@ Owned make_replace(Fields& fields) {
   return made;
 }
 
+Owned make_charsmap(Fields& fields) {
+  PrecompiledOptions options;
+  // Both are merit's own; `tokenizers` passes over them.
+  options.longest_match = fields.boolean_or("longest_match", false);
+  const std::string kept = fields.string_or("kept", "");
+  if (!kept.empty()) options.kept = Regex(kept, fields.at("kept"));
+  const char* map = "precompiled_charsmap";
+  return make_precompiled(fields.string(map), std::move(options), fields.at(map));
+}
+
 Owned make_one(const std::string& type, Fields& fields, int depth);
 
 Owned make(const Json& json, const std::string& where, int depth) {
@@ -314,9 +324,7 @@ Owned make_one(const std::string& type, Fields& fields, int depth) {
   if (type == "ByteLevel") return std::make_unique<ByteLevel>();
   if (type == "Prepend") return std::make_unique<Prepend>(fields.string("prepend"));
   if (type == "Replace") return make_replace(fields);
-  if (type == "Precompiled") {
-    return make_precompiled(fields.string("precompiled_charsmap"), fields.at("precompiled_charsmap"));
-  }
+  if (type == "Precompiled") return make_charsmap(fields);
   if (type == "Strip") {
     const bool left = fields.boolean_or("strip_left", true);
     return std::make_unique<Strip>(left, fields.boolean_or("strip_right", true));

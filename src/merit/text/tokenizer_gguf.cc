@@ -134,9 +134,9 @@ Tokenizer load_pieces(const Common& common, bool unigram) {
       pieces.charsmap += static_cast<char>(byte);
     }
   }
-  PipelineJson pipeline = pieces_pipeline(pieces, true);
+  PipelineJson pipeline = pieces_pipeline(pieces, PiecesReader::kSentencePiece, true);
   pipeline.post_processor = common.around(!unigram, unigram);
-  return common.make(pieces_model(pieces, common.where), std::move(pipeline));
+  return common.make(pieces_model(pieces, PiecesReader::kSentencePiece, common.where), std::move(pipeline));
 }
 
 // WordPiece with its marks turned round: a piece that begins a word has U+2581 before it, one inside a word nothing;

@@ -79,8 +79,11 @@ Json sequence_step(const char* member, std::vector<Json> steps) {
   return {{"type", "Sequence"}, {member, std::move(steps)}};
 }
 
-Json precompiled_step(const std::string& charsmap) {
-  return {{"type", "Precompiled"}, {"precompiled_charsmap", to_base64(charsmap)}};
+Json precompiled_step(const std::string& charsmap, const std::string* kept) {
+  Json step = {{"type", "Precompiled"}, {"precompiled_charsmap", to_base64(charsmap)}};
+  if (kept) step["longest_match"] = true;
+  if (kept && !kept->empty()) step["kept"] = *kept;
+  return step;
 }
 
 Json template_step(const std::vector<std::pair<std::string, TokenId>>& before,
@@ -132,21 +135,26 @@ std::vector<Merge> merges_by_id(const std::vector<std::string>& tokens, const st
   return merges;
 }
 
-PipelineJson pieces_pipeline(const SentencePieces& pieces, bool every_text) {
-  const bool prefix = pieces.add_dummy_prefix;
+PipelineJson pieces_pipeline(const SentencePieces& pieces, PiecesReader reader, bool every_text) {
+  const bool prefix = pieces.add_dummy_prefix, own = reader == PiecesReader::kSentencePiece;
+  const std::string user = user_pattern(pieces);
   std::vector<Json> normal, before, decoded;
-  if (!pieces.charsmap.empty()) normal.push_back(precompiled_step(pieces.charsmap));
+  if (!pieces.charsmap.empty()) normal.push_back(precompiled_step(pieces.charsmap, own ? &user : nullptr));
   if (pieces.remove_extra_whitespaces) {
-    normal.push_back(replace_step("Regex", "\\A +| +\\z", ""));
+    normal.push_back(replace_step("Regex", own ? "\\A +" : "\\A +| +\\z", ""));
     normal.push_back(replace_step("Regex", " {2,}", " "));
   }
   normal.push_back(replace_step("String", " ", kWordMark));
+  // SentencePiece takes its own mark from the end too.
+  if (pieces.remove_extra_whitespaces && own) {
+    normal.push_back(replace_step("Regex", std::string("(?:") + kWordMark + ")+\\z", ""));
+  }
   // The Metaspace step sets no mark before one; SentencePiece does.
   if (prefix && every_text) normal.push_back(replace_step("Regex", std::string("\\A") + kWordMark, "\u2581\u2581"));
   if (prefix) before.push_back(metaspace_step(every_text ? "always" : "first", false));
-  if (const std::string pattern = user_pattern(pieces); !pattern.empty()) {
-    before.push_back(
-        {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}});
+  // The unigram model finds user-defined pieces by itself.
+  if (!user.empty() && !(own && pieces.unigram)) {
+    before.push_back({{"type", "Split"}, {"pattern", {{"Regex", user}}}, {"behavior", "Isolated"}, {"invert", false}});
   }
   decoded.push_back(replace_step("String", kWordMark, " "));
   if (pieces.byte_fallback) decoded.push_back({{"type", "ByteFallback"}});
@@ -159,7 +167,8 @@ PipelineJson pieces_pipeline(const SentencePieces& pieces, bool every_text) {
   return pipeline;
 }
 
-std::unique_ptr<TokenModel> pieces_model(const SentencePieces& pieces, const std::string& where) {
+std::unique_ptr<TokenModel> pieces_model(const SentencePieces& pieces, PiecesReader reader, const std::string& where) {
+  if (pieces.unigram && reader == PiecesReader::kSentencePiece) return std::make_unique<Unigram>(pieces, where);
   if (pieces.unigram) {
     return std::make_unique<Unigram>(pieces.tokens, pieces.scores, pieces.unk_id, pieces.byte_fallback, where);
   }

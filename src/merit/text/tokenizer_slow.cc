@@ -183,11 +183,13 @@ void build_llama(Parts& parts) {
   add_named_pieces(parts, pieces, true);
 }
 
-// By the model's own settings: what SentencePiece itself gives.
+// By the model's own settings: as transformers converts them for a class, as SentencePiece itself where none is named.
 void build_pieces(Parts& parts) {
   const SentencePieces pieces = parse_sentencepiece(parts.read("tokenizer.model"), parts.file);
-  parts.model = pieces_model(pieces, parts.file);
-  parts.pipeline = pieces_pipeline(pieces, parts.flag("legacy", true));
+  const bool named = !get_string_or(parts.config, "tokenizer_class", "", parts.where()).empty();
+  const PiecesReader reader = named ? PiecesReader::kTransformers : PiecesReader::kSentencePiece;
+  parts.model = pieces_model(pieces, reader, parts.file);
+  parts.pipeline = pieces_pipeline(pieces, reader, parts.flag("legacy", true));
   parts.raw_added = pieces.add_dummy_prefix;
   add_named_pieces(parts, pieces, false);
   const auto name = [&](const char* role, int64_t id, const std::string& piece) {

@@ -67,28 +67,54 @@ Unigram::Unigram(std::vector<std::string> tokens, std::vector<double> scores, in
                  const std::string& where)
     : vocabulary_(tokens, all_ids(tokens.size()), where + ".vocab"),
       scores_(std::move(scores)),
+      gains_(scores_),
       unk_(static_cast<TokenId>(unk)),
       byte_fallback_(byte_fallback) {
   if (unk < -1 || unk >= static_cast<int64_t>(tokens.size())) {
     fail(ErrorKind::kData, "{}.unk_id: expected an id below {}, got {}", where, tokens.size(), unk);
   }
+  build_trie(tokens, std::vector<bool>(tokens.size(), true), where);
+  unk_score_ = *std::min_element(scores_.begin(), scores_.end()) - kUnkPenalty;
+}
+
+Unigram::Unigram(const SentencePieces& pieces, const std::string& where)
+    : Unigram(pieces.tokens, pieces.scores, pieces.unk_id, pieces.byte_fallback, where) {
+  own_rules_ = true;
+  float least = INFINITY, most = -INFINITY;
+  for (size_t i = 0; i < pieces.tokens.size(); ++i) {
+    if (pieces.types[i] != SentencePieces::kNormal) continue;
+    least = std::min(least, static_cast<float>(pieces.scores[i]));
+    most = std::max(most, static_cast<float>(pieces.scores[i]));
+  }
+  if (least > most) fail(ErrorKind::kData, "{}: there are no normal pieces", where);
+  unk_score_ = least - static_cast<float>(kUnkPenalty);
+  std::vector<bool> found;
+  for (size_t i = 0; i < pieces.tokens.size(); ++i) {
+    const bool user_defined = pieces.types[i] == SentencePieces::kUserDefined;
+    found.push_back(user_defined || pieces.types[i] == SentencePieces::kNormal);
+    // Best of all ways to spell the piece, by a little.
+    if (user_defined) gains_[i] = static_cast<float>(pieces.tokens[i].size()) * most - 0.1F;
+  }
+  build_trie(pieces.tokens, found, where);
+}
+
+void Unigram::build_trie(const std::vector<std::string>& tokens, const std::vector<bool>& found,
+                         const std::string& where) {
   size_t bytes = 0;
-  double least = INFINITY;
   for (size_t i = 0; i < tokens.size(); ++i) {
     if (!std::isfinite(scores_[i])) fail(ErrorKind::kData, "{}.vocab[{}]: the score is not finite", where, i);
     if (tokens[i].size() > kLongestToken) {
       fail(ErrorKind::kLimit, "{}.vocab[{}]: a token of {} bytes is over {}", where, i, tokens[i].size(),
            kLongestToken);
     }
-    least = std::min(least, scores_[i]);
     bytes += tokens[i].size();
   }
-  unk_score_ = least - kUnkPenalty;
   size_t places = 16;
   while (places < 2 * bytes) places *= 2;
   edges_.assign(places, {kFree, 0});
   ends_.assign(1, Vocabulary::kNone);
   for (size_t i = 0; i < tokens.size(); ++i) {
+    if (!found[i]) continue;
     uint32_t node = 0;
     for (const char c : tokens[i]) {
       const uint64_t key = edge_key(node, static_cast<unsigned char>(c));
@@ -102,6 +128,7 @@ Unigram::Unigram(std::vector<std::string> tokens, std::vector<double> scores, in
     }
     if (node != 0) ends_[node] = static_cast<TokenId>(i);
   }
+  byte_ids_.clear();
   for (int b = 0; b < 256; ++b) byte_ids_.push_back(vocabulary_.find(fmt::format("<0x{:02X}>", b)));
 }
 
@@ -139,7 +166,8 @@ void Unigram::tokenize(std::string_view word, Forbidden forbidden, std::vector<T
   std::vector<Best> best(word.size() + 1);
   best[0].reached = true;
   const auto reach = [&](size_t from, size_t to, double score, TokenId id) {
-    const double sum = best[from].score + score;
+    double sum = best[from].score + score;
+    if (own_rules_) sum = static_cast<float>(sum);
     if (best[to].reached && sum <= best[to].score) return;
     best[to] = {sum, id, static_cast<uint32_t>(from), true};
   };
@@ -152,7 +180,7 @@ void Unigram::tokenize(std::string_view word, Forbidden forbidden, std::vector<T
       if (node == 0) break;
       const TokenId id = ends_[node];
       if (id < 0 || forbidden(id)) continue;
-      reach(i, j, scores_[static_cast<size_t>(id)], id);
+      reach(i, j, gains_[static_cast<size_t>(id)], id);
       whole_character = whole_character || j - i == length;
     }
     if (!whole_character) {
@@ -178,7 +206,7 @@ void Unigram::tokenize(std::string_view word, Forbidden forbidden, std::vector<T
     }
     while (k < cuts.size() && best[cuts[k].second].id == unk_) end = cuts[k++].second;
     const std::string_view piece = word.substr(begin, end - begin);
-    const TokenId known = vocabulary_.find(piece);
+    const TokenId known = own_rules_ ? Vocabulary::kNone : vocabulary_.find(piece);
     add_piece(piece, known >= 0 && !forbidden(known) ? known : Vocabulary::kNone, ids, lengths);
   }
 }

@@ -1,9 +1,12 @@
 #include "merit/verify/ball.h"
 
+#include <acb_calc.h>
 #include <acb_hypgeom.h>
 #include <arb_hypgeom.h>
 
 #include <algorithm>
+
+#include "merit/verify/calculus.h"
 
 namespace merit::verify {
 namespace {
@@ -16,10 +19,20 @@ bool large(const Ball& x) {
          arf_cmpabs_2exp_si(arb_midref(x.imaginary()), kLargeExponent) > 0 || !acb_is_finite(x.get());
 }
 
+// Between -i and i, where arctan and arsinh have no cuts.
+bool near_the_real_line(const Ball& x) {
+  mag_t height;
+  mag_init(height);
+  arb_get_mag(height, x.imaginary());
+  const bool near = mag_cmp_2exp_si(height, 0) < 0;
+  mag_clear(height);
+  return near;
+}
+
 class Evaluator {
  public:
-  Evaluator(const Point& point, bool real, long precision, Budget& budget)
-      : point_(point), real_(real), precision_(precision), budget_(budget) {}
+  Evaluator(const Point& point, bool real, long precision, Budget& budget, const Binding* binding)
+      : point_(point), real_(real), precision_(precision), budget_(budget), binding_(binding) {}
 
   Defined run(const Expr& e, Ball& out) {
     budget_.spend(16 + static_cast<uint64_t>(precision_) / 16);
@@ -77,6 +90,10 @@ class Evaluator {
   void set(Ball& out, const Exact& number) { arb_set_fmpq(out.real(), number.raw(), precision_); }
 
   Defined symbol(const std::string& name, Ball& out) {
+    if (binding_ != nullptr && binding_->name == name) {
+      out = binding_->value;
+      return Defined::kYes;
+    }
     for (auto it = point_.rbegin(); it != point_.rend(); ++it) {
       if (it->first != name) continue;
       set(out, it->second);
@@ -153,6 +170,50 @@ class Evaluator {
     return Defined::kYes;
   }
 
+  // Whether the radicand is nowhere negative on a real binding: it rises or falls, and neither end is negative.
+  bool nowhere_negative(const Expr& radicand) {
+    if (binding_ == nullptr || !real_ || !binding_->value.is_real()) return false;
+    Ball slope, end;
+    if (run(derivative(radicand, binding_->name, budget_), slope) != Defined::kYes || acb_contains_zero(slope.get()))
+      return false;
+    arf_t bound;
+    arf_init(bound);
+    bool out = true;
+    for (const bool high : {false, true}) {
+      Exact at;
+      (high ? arb_get_ubound_arf : arb_get_lbound_arf)(bound, binding_->value.real(), 256);
+      arf_get_fmpq(at.raw(), bound);
+      Point point = point_;
+      point.emplace_back(binding_->name, std::move(at));
+      out &= Evaluator(point, real_, precision_, budget_, nullptr).run(radicand, end) == Defined::kYes &&
+             end.is_real() && arb_is_nonnegative(end.real());
+    }
+    arf_clear(bound);
+    return out;
+  }
+  // x^r for x from 0 up to the largest number of the ball.
+  void power_from_zero(Ball& x, const Exact& r) {
+    Ball top, exponent;
+    arf_t bound;
+    arf_init(bound);
+    arb_get_ubound_arf(bound, x.real(), precision_);
+    arb_set_arf(top.real(), bound);
+    arf_clear(bound);
+    set(exponent, r);
+    arb_pow(top.real(), top.real(), exponent.real(), precision_);
+    arb_zero(x.real());
+    arb_union(x.real(), x.real(), top.real(), precision_);
+  }
+  // The value of `radicand` is in `out`.
+  Defined root_of(const Expr& radicand, const Exact& r, Ball& out) {
+    const bool at_zero = out.is_real() && !arb_is_exact(out.real()) && arb_contains_zero(out.real());
+    if (at_zero && r.sign() > 0 && nowhere_negative(radicand)) {
+      power_from_zero(out, r);
+      return Defined::kYes;
+    }
+    return rational_power(out, r);
+  }
+
   Defined power(const Expr& e, Ball& out) {
     const Expr& exponent = e.kids[1];
     const Expr* number = exponent.op == Op::kNeg ? &exponent.kids[0] : &exponent;
@@ -160,7 +221,7 @@ class Evaluator {
       const Defined defined = run(e.kids[0], out);
       if (defined != Defined::kYes) return defined;
       const Exact value = number == &exponent ? number->number : -number->number;
-      return value.is_integer() ? whole_power(out, value) : rational_power(out, value);
+      return value.is_integer() ? whole_power(out, value) : root_of(e.kids[0], value, out);
     }
     Ball x;
     Defined defined = run(exponent, x);
@@ -200,7 +261,7 @@ class Evaluator {
       arb_sqrt(out.real(), out.real(), precision_);
       return Defined::kYes;
     }
-    return rational_power(out, Exact(1, *index));
+    return root_of(e.kids[0], Exact(1, *index), out);
   }
 
   // ---- Functions
@@ -208,6 +269,7 @@ class Evaluator {
   Defined function(const Expr& e, Ball& out) {
     const std::string& name = e.name;
     if (name == "sum" || name == "prod") return series(e, out);
+    if (name == "int" && e.kids.size() == 4) return integral(e, out);
     if (name.starts_with("f:") || name == "det" || e.kids.empty() || e.kids.size() > 2) return several(e, out);
     const Defined defined = run(e.kids[0], out);
     if (defined != Defined::kYes) return defined;
@@ -230,6 +292,9 @@ class Evaluator {
     if (name == "csch") return acb_csch(x, x, precision_), Defined::kYes;
     if (name == "coth") return acb_coth(x, x, precision_), Defined::kYes;
     if (name == "ln" || name == "log") return logarithm(out);
+    const bool wide = binding_ != nullptr && !out.is_real();  // these are not analytic
+    if (wide && (name == "abs" || name == "re" || name == "im")) return Defined::kVague;
+    if (wide && (name == "atan" || name == "asinh") && !near_the_real_line(out)) return Defined::kVague;
     if (name == "abs") {
       arb_t a;
       arb_init(a);
@@ -238,7 +303,17 @@ class Evaluator {
       arb_clear(a);
       return Defined::kYes;
     }
-    if (name == "asin" || name == "acos" || name == "acosh" || name == "atanh") return inverse_function(name, out);
+    if (name == "asin" || name == "acos") {
+      const Defined inside = inverse_function(name, out);
+      if (inside == Defined::kYes && acb_is_finite(out.get())) return inside;
+      // Up to the ends of [-1, 1] both are continuous and smaller than 4.
+      const Expr square = binary(Op::kPow, e.kids[0], number_expr(2));
+      if (!nowhere_negative(binary(Op::kAdd, number_expr(1), unary(Op::kNeg, square)))) return inside;
+      acb_zero(x);
+      arb_add_error_2exp_si(out.real(), 2);
+      return Defined::kYes;
+    }
+    if (name == "acosh" || name == "atanh") return inverse_function(name, out);
     if (name == "re") return arb_zero(acb_imagref(x)), Defined::kYes;
     if (name == "im") {
       arb_swap(acb_realref(x), acb_imagref(x));
@@ -251,8 +326,8 @@ class Evaluator {
   Defined logarithm(Ball& x) {
     if (acb_is_zero(x.get())) return Defined::kNo;
     if (acb_contains_zero(x.get())) return Defined::kVague;
-    if (real_ && !x.is_real()) return Defined::kVague;
-    if (real_ && arb_is_negative(x.real())) return Defined::kNo;
+    if (real_ && !x.is_real() && binding_ == nullptr) return Defined::kVague;
+    if (real_ && x.is_real() && arb_is_negative(x.real())) return Defined::kNo;
     if (!x.is_real() && arb_contains_zero(x.imaginary()) && !arb_is_positive(x.real())) return Defined::kVague;
     acb_log(x.get(), x.get(), precision_);
     return Defined::kYes;
@@ -384,7 +459,7 @@ class Evaluator {
     Ball term;
     for (int64_t k = *from; k <= *to; ++k) {
       inner.back().second = Exact(k);
-      Evaluator evaluator(inner, real_, precision_, budget_);
+      Evaluator evaluator(inner, real_, precision_, budget_, binding_);
       const Defined defined = evaluator.run(e.kids[3], term);
       if (defined != Defined::kYes) return defined;
       if (sum) acb_add(out.get(), out.get(), term.get(), precision_);
@@ -393,17 +468,66 @@ class Evaluator {
     return Defined::kYes;
   }
 
+  // The integrand for Arb, which asks for balls that cover the way and more.
+  struct Integrand {
+    const Expr& body;
+    const std::string& variable;
+    Evaluator& from;
+    const char* undecided = nullptr;  // no exception goes through foreign code
+  };
+  static int integrand(acb_ptr out, const acb_t x, void* data, slong, slong precision) {
+    Integrand& f = *static_cast<Integrand*>(data);
+    Binding binding{f.variable, {}};
+    acb_set(binding.value.get(), x);
+    Ball value;
+    Defined defined = Defined::kVague;
+    try {
+      if (f.undecided == nullptr) {
+        defined = Evaluator(f.from.point_, f.from.real_, precision, f.from.budget_, &binding).run(f.body, value);
+      }
+    } catch (const Undecided& why) {
+      f.undecided = why.reason;
+    }
+    if (defined == Defined::kYes) {
+      acb_swap(out, value.get());
+    } else {
+      acb_indeterminate(out);
+    }
+    return 0;
+  }
+
+  Defined integral(const Expr& e, Ball& out) {
+    if (binding_ != nullptr) return Defined::kVague;
+    Ball a, b;
+    if (run(e.kids[1], a) != Defined::kYes || run(e.kids[2], b) != Defined::kYes) return Defined::kVague;
+    acb_calc_integrate_opt_t options;
+    acb_calc_integrate_opt_init(options);
+    options->eval_limit = 1500;
+    options->depth_limit = 60;
+    constexpr slong kGoal = 40;  // bits; a difference is all that is looked for
+    mag_t tolerance;
+    mag_init(tolerance);
+    mag_set_ui_2exp_si(tolerance, 1, -kGoal);
+    Integrand f{e.kids[3], e.kids[0].name, *this};
+    acb_calc_integrate(out.get(), integrand, &f, a.get(), b.get(), kGoal, tolerance, options, 64);
+    mag_clear(tolerance);
+    if (f.undecided != nullptr) throw Undecided{f.undecided};
+    return Defined::kYes;
+  }
+
   const Point& point_;
   bool real_;
   long precision_;
   Budget& budget_;
+  const Binding* binding_;
 };
 
 }  // namespace
 
-Defined evaluate(const Expr& e, const Point& point, bool real, long precision, Budget& budget, Ball& out) {
+Defined evaluate(const Expr& e, const Point& point, bool real, long precision, Budget& budget, Ball& out,
+                 const Binding* binding) {
   clean_caches_at_thread_exit();
-  return Evaluator(point, real, precision, budget).run(e, out);
+  return Evaluator(point, real, precision, budget, binding).run(e, out);
 }
 
 std::optional<int> sign_of(const Expr& e, Budget& budget) {

@@ -39,6 +39,12 @@ class Ball {
 // What symbols are worth.
 using Point = std::vector<std::pair<std::string, Exact>>;
 
+// A symbol that stands for every number of a ball at once.
+struct Binding {
+  std::string name;
+  Ball value;
+};
+
 enum class Defined {
   kYes,
   kNo,     // proved undefined there: a division by 0, a real root or logarithm of a negative number
@@ -47,7 +53,10 @@ enum class Defined {
 
 // `real`: symbols stand for real numbers and so does every part; a part that is complex makes the value undefined. A
 // root of odd index of a negative number is the real one. Undecided if the budget ends.
-Defined evaluate(const Expr& e, const Point& point, bool real, long precision, Budget& budget, Ball& out);
+// Over a binding that holds more than a point, kYes means that the value is continuous on the ball, and analytic if the
+// ball is not a real one.
+Defined evaluate(const Expr& e, const Point& point, bool real, long precision, Budget& budget, Ball& out,
+                 const Binding* binding = nullptr);
 
 // The sign of a real constant without symbols, if balls tell it: -1, 0 (exactly 0) or 1.
 std::optional<int> sign_of(const Expr& e, Budget& budget);

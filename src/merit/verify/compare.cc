@@ -7,6 +7,7 @@
 #include "merit/verify/ball.h"
 #include "merit/verify/normal_form.h"
 #include "merit/verify/parser.h"
+#include "merit/verify/piecewise.h"
 #include "merit/verify/real_set.h"
 #include "merit/verify/relation.h"
 #include "merit/verify/units.h"
@@ -193,6 +194,9 @@ class Comparer {
   }
 
   Decision read_pair(const Expr& a, const Expr& b) {
+    if (const auto system = system_of(a)) return read_pair(*system, b);
+    if (const auto system = system_of(b)) return read_pair(a, *system);
+    if (is_piecewise(a) || is_piecewise(b)) return compare_piecewise(a, b, budget_);
     if (is_value(a) && is_value(b)) return values(a, b);
     if (a.op == Op::kText || b.op == Op::kText) return texts(a, b);
     if (a.op == Op::kRelation || b.op == Op::kRelation || is_relation_list(a) || is_relation_list(b))

@@ -39,6 +39,11 @@ Expr call(std::string name, std::vector<Expr> arguments) {
   return e;
 }
 
+bool is_binder(const Expr& e) {
+  return e.op == Op::kCall && e.kids.size() == 4 &&
+         (e.name == "sum" || e.name == "prod" || e.name == "int" || e.name == "lim");
+}
+
 bool is_scalar(const Expr& e) {
   if (e.op >= Op::kTuple || e.op == Op::kPlusMinus || e.op == Op::kQuantity) return false;
   return std::all_of(e.kids.begin(), e.kids.end(), is_scalar);
@@ -51,6 +56,14 @@ bool contains(const Expr& e, Op op) {
 namespace {
 void collect(const Expr& e, std::vector<std::string>& names) {
   if (e.op == Op::kSymbol) names.push_back(e.name);
+  if (is_binder(e)) {
+    std::vector<std::string> inside;
+    for (size_t k = 1; k < e.kids.size(); ++k) collect(e.kids[k], inside);
+    for (std::string& name : inside) {
+      if (name != e.kids[0].name) names.push_back(std::move(name));
+    }
+    return;
+  }
   for (const Expr& kid : e.kids) collect(kid, names);
 }
 }  // namespace
@@ -65,6 +78,7 @@ std::vector<std::string> symbols_of(const Expr& e) {
 
 Expr substitute(const Expr& e, const std::string& symbol, const Expr& by) {
   if (e.op == Op::kSymbol && e.name == symbol) return by;
+  if (is_binder(e) && e.kids[0].name == symbol) return e;
   Expr out = e;
   for (Expr& kid : out.kids) kid = substitute(kid, symbol, by);
   return out;

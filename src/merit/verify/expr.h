@@ -24,7 +24,7 @@ enum class Op : uint8_t {
   kDiv,        // a / b
   kPow,        // a ^ b
   kRoot,       // the real root of a of index b
-  kCall,       // name: a function of the table in parser.cc
+  kCall,       // name: a function of vocabulary.cc, "f:f" an unknown one, or one of the operators below
   kPlusMinus,  // of one operand; name "+-" or "-+"
   kPercent,    // a / 100, written with a percent sign
   kQuantity,   // a number of a unit; name: the unit as written
@@ -66,12 +66,16 @@ Expr unary(Op op, Expr a, std::string name = {});
 Expr binary(Op op, Expr a, Expr b, std::string name = {});
 Expr call(std::string name, std::vector<Expr> arguments);
 
+// Operators: sum and prod of (index, from, to, term), int of (variable, from, to, integrand), lim of (variable, where,
+// term, side: -1, 0 or 1), deriv of (variable, term, order). All but deriv bind their variable.
+bool is_binder(const Expr& e);
+
 // A scalar holds no structure, words or ± anywhere.
 bool is_scalar(const Expr& e);
 bool contains(const Expr& e, Op op);
-// The names of symbols, sorted, each once.
+// The names of free symbols, sorted, each once.
 std::vector<std::string> symbols_of(const Expr& e);
-// Every occurrence of the symbol replaced.
+// Every free occurrence of the symbol replaced.
 Expr substitute(const Expr& e, const std::string& symbol, const Expr& by);
 
 }  // namespace merit::verify

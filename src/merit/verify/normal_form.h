@@ -54,6 +54,10 @@ class Forms {
   Form subtract(const Form& a, const Form& b) { return add(a, Form{negate(b.top), b.bottom}); }
   const Atom& atom(uint32_t id) const { return atoms_[id]; }
 
+  // An expression of the same value.
+  Expr to_expr(const Form& f) const;
+  Expr to_expr(const Poly& p) const;
+
   Form add(const Form& a, const Form& b);
   Form multiply(const Form& a, const Form& b);
   Form invert(const Form& a);

@@ -123,7 +123,9 @@ Expr Parser::text() {
   const std::string content = here().text;
   skip();
   // "\text{Area} = 5", "\text{The answer is } 5"
-  if (relation() == '\0' && starts_primary() && !here().sign('(')) return operand();
+  const bool condition = normal_words(content) == "if" || normal_words(content) == "for";
+  if (relation() == '\0' && ((starts_primary() && !here().sign('(')) || (condition && here().sign('-'))))
+    return operand();
   e.name = normal_words(content);
   while (here().kind == Tok::kText || here().kind == Tok::kWord) {
     if (at_separator()) break;

@@ -115,6 +115,13 @@ class Parser {
   Expr root();
   Expr matrix();
   Expr big_operator(const std::string& name);
+  // parser_calculus.cc
+  Expr limit();
+  Expr integral();
+  // What stands behind \frac{d}{dx}, if that is what is here; else nothing is read.
+  bool derivative(Expr& out);
+  // The index of the token behind the bracket that closes the one at i.
+  size_t behind_group(size_t i) const;
   Expr apply(std::string function);
   Expr function_argument();
   static Expr in_radians(Expr e);

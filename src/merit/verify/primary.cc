@@ -317,7 +317,10 @@ Expr Parser::enclosed(std::string_view close, const char* function) {
 
 Expr Parser::command() {
   const std::string name = here().text;
-  if (name == "frac" || name == "dfrac" || name == "tfrac" || name == "cfrac") return fraction();
+  if (name == "frac" || name == "dfrac" || name == "tfrac" || name == "cfrac") {
+    if (Expr derived; derivative(derived)) return derived;
+    return fraction();
+  }
   if (name == "sqrt") return root();
   if (name == "{" || name == "lbrace") return set();
   if (name == "pi") {
@@ -358,6 +361,8 @@ Expr Parser::command() {
   }
   if (name == "begin") return matrix();
   if (name == "sum" || name == "prod") return big_operator(name);
+  if (name == "lim") return limit();
+  if (name == "int") return integral();
   const std::string_view function = function_named(name);
   if (!function.empty() && name != "zeta" && !(name == "Gamma" && !ahead(1).sign('('))) {
     skip();

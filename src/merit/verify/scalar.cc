@@ -5,6 +5,7 @@
 
 #include "merit/core/hash.h"
 #include "merit/verify/ball.h"
+#include "merit/verify/calculus.h"
 #include "merit/verify/normal_form.h"
 
 namespace merit::verify {
@@ -261,20 +262,30 @@ std::optional<Exact> exact_value(const Expr& e, Budget& budget) {
   }
 }
 
+namespace {
+// Of values without limits, derivatives and the like.
+Decision compare_closed(const Expr& a, const Expr& b, Budget& budget) {
+  if (a.op == Op::kInfinity || b.op == Op::kInfinity) {
+    return a.op == b.op ? equal_by("infinity") : different_by("infinity");
+  }
+  const auto minus_infinity = [](const Expr& e) { return e.op == Op::kNeg && e.kids[0].op == Op::kInfinity; };
+  if (minus_infinity(a) || minus_infinity(b)) {
+    return minus_infinity(a) == minus_infinity(b) ? equal_by("infinity") : different_by("infinity");
+  }
+  const auto x = exact_value(a, budget);
+  const auto y = exact_value(b, budget);
+  if (x && y) return *x == *y ? equal_by("exact") : different_by("exact");
+  if (is_beyond(a, y) || is_beyond(b, x)) return different_by("size");
+  return Comparison(a, b, budget).run();
+}
+
+}  // namespace
+
 Decision compare_scalars(const Expr& a, const Expr& b, Budget& budget) {
   try {
-    if (a.op == Op::kInfinity || b.op == Op::kInfinity) {
-      return a.op == b.op ? equal_by("infinity") : different_by("infinity");
-    }
-    const auto minus_infinity = [](const Expr& e) { return e.op == Op::kNeg && e.kids[0].op == Op::kInfinity; };
-    if (minus_infinity(a) || minus_infinity(b)) {
-      return minus_infinity(a) == minus_infinity(b) ? equal_by("infinity") : different_by("infinity");
-    }
-    const auto x = exact_value(a, budget);
-    const auto y = exact_value(b, budget);
-    if (x && y) return *x == *y ? equal_by("exact") : different_by("exact");
-    if (is_beyond(a, y) || is_beyond(b, x)) return different_by("size");
-    return Comparison(a, b, budget).run();
+    if (has_calculus(a) || has_calculus(b))
+      return compare_closed(without_calculus(a, budget), without_calculus(b, budget), budget);
+    return compare_closed(a, b, budget);
   } catch (const Undecided& why) {
     return unknown(why.reason);
   }

@@ -86,8 +86,10 @@ void check_batch(const Batch& batch, Needs needs) {
     check_indices(batch.rejected, sequences, "rejected");
     if (batch.margin.defined()) check_vector(batch.margin, static_cast<int64_t>(batch.chosen.size()), "margin");
   }
-  if (needs & kLabels) check_vector(batch.label, sequences, "label");
-  if (needs & kMismatched) check_indices(batch.mismatched, sequences, "mismatched");
+  if (needs & kLabels) {
+    check_vector(batch.label, sequences, "label");
+    check_indices(batch.mismatched, sequences, "mismatched");
+  }
   if (needs & kLists) {
     for (const auto& list : batch.lists) check_indices(list, sequences, "lists");
   }

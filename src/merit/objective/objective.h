@@ -17,21 +17,19 @@
 
 namespace merit::objective {
 
-// What an objective reads of a batch, as bits.
-enum Need : uint32_t {
-  kLogps = 1u << 0,
-  kRefLogps = 1u << 1,
-  kPromptLogps = 1u << 2,
-  kSumsq = 1u << 3,
-  kDivergence = 1u << 4,
-  kValues = 1u << 5,
-  kValueTargets = 1u << 6,
-  kPairs = 1u << 7,
-  kLabels = 1u << 8,
-  kMismatched = 1u << 9,
-  kLists = 1u << 10,
-};
+// What an objective reads of a batch, as bits. kValues goes with value_begin, kLabels with mismatched.
 using Needs = uint32_t;
+inline constexpr Needs kLogps = 1u << 0;
+inline constexpr Needs kRefLogps = 1u << 1;
+inline constexpr Needs kPromptLogps = 1u << 2;
+inline constexpr Needs kSumsq = 1u << 3;
+inline constexpr Needs kDivergence = 1u << 4;
+inline constexpr Needs kValues = 1u << 5;
+inline constexpr Needs kValueTargets = 1u << 6;
+inline constexpr Needs kPairs = 1u << 7;
+inline constexpr Needs kLabels = 1u << 8;
+inline constexpr Needs kMismatched = 1u << 9;
+inline constexpr Needs kLists = 1u << 10;
 
 // Which items' losses depend on each other: none; those of one group (never split over micro-batches); all of the
 // step, so the trainer computes every log-prob first, calls the objective once and replays its gradient.

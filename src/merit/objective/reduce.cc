@@ -38,8 +38,16 @@ at::Tensor sequence_lengths(const std::vector<int64_t>& begin) {
   return lengths;
 }
 
+at::Tensor log_ratios(const Batch& batch) {
+  return sequence_sums(batch.logps, batch.token_begin) - sequence_sums(batch.ref_logps.detach(), batch.token_begin);
+}
+
 at::Tensor take(const at::Tensor& source, const std::vector<int64_t>& indices) {
   return at::index_select(source, 0, index_tensor(indices, source.device()));
+}
+
+at::Tensor scatter(const at::Tensor& values, const std::vector<int64_t>& indices, int64_t size) {
+  return at::index_add(at::zeros({size}, values.options()), 0, index_tensor(indices, values.device()), values);
 }
 
 at::Tensor sequence_rewards(const Batch& batch) {

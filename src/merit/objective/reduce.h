@@ -16,8 +16,12 @@ namespace merit::objective {
 at::Tensor sequence_sums(const at::Tensor& per_row, const std::vector<int64_t>& begin);
 // Rows of each sequence: [S] float64 on the CPU.
 at::Tensor sequence_lengths(const std::vector<int64_t>& begin);
+// D = sum over completion tokens of (ln pi - ln pi_ref) of each sequence: [S].
+at::Tensor log_ratios(const Batch& batch);
 // source[indices]: [S] -> [indices].
 at::Tensor take(const at::Tensor& source, const std::vector<int64_t>& indices);
+// [size] with values[i] at indices[i], all distinct, and 0 elsewhere.
+at::Tensor scatter(const at::Tensor& values, const std::vector<int64_t>& indices, int64_t size);
 // The sequence rewards: the one column of the one row of each sequence: [S]. Error(kData) naming the sequence that has
 // another number of rows, or the number of columns.
 at::Tensor sequence_rewards(const Batch& batch);

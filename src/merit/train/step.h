@@ -1,0 +1,61 @@
+// One optimiser step's gradients, or one evaluation, over micro-batches.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "merit/core/json.h"
+#include "merit/objective/objective.h"
+#include "merit/train/policy.h"
+#include "merit/train/reference.h"
+
+namespace merit::train {
+
+// Metrics of the objective, added up.
+class MetricSums {
+ public:
+  void add(const std::vector<objective::Metric>& metrics);
+  void write(OrderedJson& line, const std::string& prefix) const;
+
+ private:
+  std::map<std::string, objective::Metric> sums_;
+};
+
+struct StepResult {
+  double loss = 0;
+  int64_t tokens = 0;
+  MetricSums metrics;
+};
+
+class Stepper {
+ public:
+  Stepper(const Policy& policy, objective::Loss& loss, const Reference* reference, int64_t token_budget)
+      : policy_(policy), loss_(loss), reference_(reference), token_budget_(token_budget) {}
+
+  // Adds the gradients of the step's loss to the parameters. The objective's state moves.
+  StepResult learn(std::span<const Example* const> examples);
+  // The loss alone; the objective's state stays.
+  StepResult evaluate(std::span<const Example* const> examples) const;
+
+ private:
+  using Micro = std::vector<const Example*>;
+
+  std::vector<Micro> split(std::span<const Example* const> examples) const;
+  objective::Batch forward(std::span<const Example* const> examples) const;
+  // sum of losses * weight / total over terms; checks that it is finite.
+  at::Tensor value(const objective::Result& result, const std::vector<double>& totals,
+                   std::span<const Example* const> examples) const;
+  std::vector<double> totals(std::span<const Micro> parts) const;
+  StepResult coupled(std::span<const Micro> parts, std::span<const Example* const> examples, bool learn) const;
+  // The whole step's tensors without gradients.
+  objective::Batch gather(std::span<const Micro> parts, std::span<const Example* const> examples) const;
+
+  const Policy& policy_;
+  objective::Loss& loss_;
+  const Reference* reference_;
+  int64_t token_budget_;
+};
+
+}  // namespace merit::train

@@ -1,0 +1,201 @@
+#include "merit/train/trainer.h"
+
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <limits>
+
+#include "merit/core/error.h"
+#include "merit/core/file.h"
+#include "merit/core/rng.h"
+#include "merit/train/checkpoint.h"
+#include "merit/train/step.h"
+
+namespace merit::train {
+namespace fs = std::filesystem;
+namespace {
+
+// The lines of metrics.jsonl: what a step counts is gathered until a line is due, and survives a stop in between.
+class MetricLog {
+ public:
+  explicit MetricLog(fs::path file) : file_(std::move(file)) {}
+
+  // Cuts what came after the checkpoint.
+  void restore(uint64_t bytes) {
+    std::error_code error;
+    const uint64_t size = fs::exists(file_) ? fs::file_size(file_) : 0;
+    if (size < bytes) {
+      fail(ErrorKind::kData, "{}: expected at least the {} bytes of the checkpoint, got {}", file_.string(), bytes,
+           size);
+    }
+    fs::resize_file(file_, bytes, error);
+    bytes_ = bytes;
+  }
+  void start() {
+    fs::remove(file_);
+    std::ofstream(file_).flush();
+    if (!fs::exists(file_)) fail(ErrorKind::kIo, "cannot write {}", file_.string());
+  }
+  void write(const OrderedJson& line) {
+    const std::string text = line.dump() + "\n";
+    std::ofstream out(file_, std::ios::app | std::ios::binary);
+    out << text;
+    out.flush();
+    if (!out) fail(ErrorKind::kIo, "cannot write {}: is the disk full?", file_.string());
+    bytes_ += text.size();
+  }
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  fs::path file_;
+  uint64_t bytes_ = 0;
+};
+
+class Run {
+ public:
+  Run(Policy& policy, objective::Loss& loss, std::span<const Example> examples, std::span<const Example> held_out,
+      const Reference* reference, const TrainOptions& options, const OrderedJson& identity, const fs::path& out)
+      : loss_(loss),
+        examples_(examples),
+        options_(options),
+        optimiser_(policy.parameters(), options.adamw),
+        stepper_(policy, loss, reference, options.token_budget),
+        checkpoints_(out / "checkpoints", identity, options.save_total_limit),
+        log_(out / "metrics.jsonl") {
+    for (const Example& example : held_out) held_out_.push_back(&example);
+    steps_an_epoch_ = (static_cast<int64_t>(examples.size()) + options.batch_size - 1) / options.batch_size;
+    total_ = options.max_steps > 0
+                 ? options.max_steps
+                 : static_cast<int64_t>(std::ceil(options.epochs * static_cast<double>(steps_an_epoch_)));
+    schedule_ = options.schedule;
+    schedule_.total_steps = total_;
+    if (schedule_.warmup_steps == 0) {
+      schedule_.warmup_steps = static_cast<int64_t>(std::ceil(options.warmup_ratio * static_cast<double>(total_)));
+    }
+    schedule_.at(0);  // refuses an unknown kind
+    state_.best_loss = std::numeric_limits<double>::max();
+    state_.threads = at::get_num_threads();
+    state_.window = OrderedJson::object();
+  }
+
+  TrainReport run(const TrainHooks& hooks) {
+    TrainReport report;
+    report.total_steps = total_;
+    if (auto state = checkpoints_.load(optimiser_, loss_, state_.threads)) {
+      state_ = *state;
+      log_.restore(state_.metric_bytes);
+      report.resumed_from = state_.step;
+      if (hooks.on_steps) hooks.on_steps(state_.step);
+    } else {
+      log_.start();
+    }
+    const auto began = std::chrono::steady_clock::now();
+    int64_t saved = state_.step;
+    while (state_.step < total_ && !report.stopped_early) {
+      if (hooks.should_stop && hooks.should_stop()) {
+        report.stopped = true;
+        break;
+      }
+      report.tokens += step(report);
+      if (hooks.on_steps) hooks.on_steps(1);
+      const bool due = options_.eval_steps > 0 && state_.step % options_.eval_steps == 0 && state_.step < total_;
+      if (due) report.stopped_early = !evaluate(report);
+      if (options_.save_steps > 0 && state_.step % options_.save_steps == 0) {
+        save();
+        saved = state_.step;
+      }
+    }
+    if (!report.stopped && !held_out_.empty() && !report.stopped_early) evaluate(report);
+    if (saved != state_.step) save();
+    report.steps = state_.step;
+    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    return report;
+  }
+
+ private:
+  void save() {
+    state_.metric_bytes = log_.bytes();
+    checkpoints_.save(state_, optimiser_, loss_);
+  }
+
+  // The examples of a step: each epoch in an order of its own, a function of the seed and the epoch's number.
+  std::vector<const Example*> batch(int64_t step) {
+    const int64_t epoch = step / steps_an_epoch_;
+    if (epoch != epoch_) {
+      epoch_ = epoch;
+      order_.resize(examples_.size());
+      for (size_t i = 0; i < order_.size(); ++i) order_[i] = i;
+      Rng rng(options_.seed, static_cast<uint64_t>(epoch));
+      rng.shuffle(std::span(order_));
+    }
+    std::vector<const Example*> out;
+    const auto begin = static_cast<size_t>((step % steps_an_epoch_) * options_.batch_size);
+    const size_t end = std::min(order_.size(), begin + static_cast<size_t>(options_.batch_size));
+    for (size_t i = begin; i < end; ++i) out.push_back(&examples_[order_[i]]);
+    return out;
+  }
+
+  int64_t step(TrainReport& report) {
+    const StepResult result = stepper_.learn(batch(state_.step));
+    const double norm = optimiser_.scale_gradients(1);
+    optimiser_.clip(norm, options_.max_grad_norm);
+    const double rate = schedule_.at(state_.step);
+    optimiser_.step(rate);
+    ++state_.step;
+    state_.window["num_tokens"] = state_.window.value("num_tokens", int64_t{0}) + result.tokens;
+    if (state_.step % options_.logging_steps == 0 || state_.step == total_ || state_.step == 1) {
+      OrderedJson line = {
+          {"step", state_.step},   {"epoch", static_cast<double>(state_.step) / static_cast<double>(steps_an_epoch_)},
+          {"loss", result.loss},   {"grad_norm", norm},
+          {"learning_rate", rate}, {"num_tokens", state_.window["num_tokens"]}};
+      result.metrics.write(line, "");
+      log_.write(line);
+      report.last = std::move(line);
+    }
+    return result.tokens;
+  }
+
+  // False if the run is to stop: no better loss for `patience` evaluations.
+  bool evaluate(TrainReport& report) {
+    if (held_out_.empty()) return true;
+    const StepResult result = stepper_.evaluate(held_out_);
+    OrderedJson line = {{"step", state_.step}, {"eval_loss", result.loss}, {"eval_examples", held_out_.size()}};
+    result.metrics.write(line, "eval_");
+    log_.write(line);
+    report.evaluation = std::move(line);
+    ++state_.evaluations;
+    state_.since_best = result.loss < state_.best_loss ? 0 : state_.since_best + 1;
+    state_.best_loss = std::min(state_.best_loss, result.loss);
+    return options_.patience <= 0 || state_.since_best < options_.patience;
+  }
+
+  objective::Loss& loss_;
+  std::span<const Example> examples_;
+  std::vector<const Example*> held_out_;
+  const TrainOptions& options_;
+  AdamW optimiser_;
+  Stepper stepper_;
+  Checkpoints checkpoints_;
+  MetricLog log_;
+  Schedule schedule_;
+  int64_t steps_an_epoch_ = 1;
+  int64_t total_ = 0;
+  int64_t epoch_ = -1;
+  std::vector<size_t> order_;
+  RunState state_;
+};
+
+}  // namespace
+
+TrainReport train(Policy& policy, objective::Loss& loss, std::span<const Example> examples,
+                  std::span<const Example> held_out, const Reference* reference, const TrainOptions& options,
+                  const OrderedJson& identity, const fs::path& out, const TrainHooks& hooks) {
+  if (examples.empty()) fail(ErrorKind::kData, "nothing to train on");
+  if (options.batch_size < 1) fail(ErrorKind::kUsage, "batch_size: expected at least 1, got {}", options.batch_size);
+  fs::create_directories(out);
+  return Run(policy, loss, examples, held_out, reference, options, identity, out).run(hooks);
+}
+
+}  // namespace merit::train

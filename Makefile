@@ -1,6 +1,6 @@
 # Everything works from a fresh clone: the first target that needs it runs scripts/bootstrap.sh.
 BUILD ?= build/release
-.PHONY: build test demo peers bench bench-verify bench-score soak fuzz asan fmt lint clean
+.PHONY: build test demo peers bench bench-verify bench-score bench-train soak fuzz asan fmt lint clean
 
 build: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -28,6 +28,10 @@ bench: build
 
 bench-score: build .venv-peers/.ready
 	MERIT_BUILD=$(BUILD) HF_HUB_OFFLINE=1 .venv-peers/bin/python bench/score/bench_score.py
+
+# DPO here and in TRL on the same pairs. Needs the shared data and 20 GB.
+bench-train: build .venv-peers/.ready
+	MERIT_BUILD=$(BUILD) HF_HUB_OFFLINE=1 .venv-peers/bin/python bench/train/bench_train.py
 
 soak: build
 	MERIT_BUILD=$(BUILD) .venv/bin/python bench/score/soak.py

@@ -1,7 +1,10 @@
-// merit train: fits a score head on a frozen model to labelled responses.
+#include "train.h"
+
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "merit/core/error.h"
 #include "merit/core/file.h"
@@ -9,47 +12,96 @@
 #include "merit/core/strings.h"
 #include "merit/nn/head.h"
 #include "merit/train/features.h"
-#include "merit/train/fit_head.h"
-#include "model_options.h"
 
 namespace merit::app {
 namespace {
 
-struct Options {
-  DataOptions data;
-  ModelOptions model;
-  std::string objective = "bradley_terry";
-  train::FitOptions fit;
-  double l2 = -1;
-  nn::ReadOptions read;
-  OutputOptions output;
-};
+void bind_objective(CLI::App& app, TrainCommand& options) {
+  app.add_option("--objective", options.objective,
+                 "The loss; `list` shows them, `explain` with the loss as DATA says what it does")
+      ->capture_default_str();
+  std::map<std::string, std::string> users;  // field -> the objectives that have it
+  for (const objective::Objective& one : objective::objectives()) {
+    for (const objective::Field& field : one.fields) {
+      std::string& names = users[field.name];
+      names += (names.empty() ? "" : ", ") + one.name;
+    }
+  }
+  for (const auto& [name, names] : users) {
+    std::string flag = name;
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    app.add_option_function<std::string>(
+           "--" + flag, [&options, name = name](const std::string& value) { options.settings[name] = value; },
+           "Of " + names)
+        ->group("Options of objectives (`--objective list`)");
+  }
+}
 
-void bind(CLI::App& app, Options& options) {
-  options.data.bind(app);
-  options.model.bind(app, true);
-  app.add_option("--objective", options.objective, "The loss")
-      ->check(CLI::IsMember({"bradley_terry"}))
-      ->capture_default_str();
-  app.add_option("--label-smoothing", options.fit.objective.label_smoothing, "Chance that a label is wrong")
-      ->check(CLI::Range(0.0, 0.499))
-      ->capture_default_str();
-  app.add_option("--center-rewards-coefficient", options.fit.objective.center_rewards_coefficient,
-                 "Weight of the squared sum of a pair's rewards")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_option("--l2", options.l2, "Weight of the penalty; -1: chosen by cross-validation")->capture_default_str();
+void bind_head(CLI::App& app, TrainCommand& options) {
+  app.add_option("--l2", options.l2, "Weight of the penalty; -1: chosen by cross-validation")
+      ->capture_default_str()
+      ->group("--tune head");
   app.add_option("--folds", options.fit.folds, "Folds of the cross-validation; groups stay whole")
       ->check(CLI::Range(2, 100))
-      ->capture_default_str();
-  app.add_option("--seed", options.fit.seed, "Of the deal into folds")
+      ->capture_default_str()
+      ->group("--tune head");
+}
+
+void bind_trainer(CLI::App& app, TrainCommand& options) {
+  const char* group = "--tune lora and --tune full";
+  train::TrainOptions& t = options.train;
+  const auto number = [&](const char* name, auto& value, const char* help) {
+    return app.add_option(name, value, help)->capture_default_str()->group(group);
+  };
+  number("--batch-size", t.batch_size, "Groups a step")->check(CLI::PositiveNumber);
+  number("--num-train-epochs", t.epochs, "Times through the data")->check(CLI::PositiveNumber);
+  number("--max-steps", t.max_steps, "Steps, in place of epochs; -1: epochs count");
+  number("--learning-rate", t.schedule.learning_rate, "The highest rate")->check(CLI::NonNegativeNumber);
+  number("--lr-scheduler-type", t.schedule.kind, "How the rate falls")
+      ->check(CLI::IsMember({"linear", "constant", "cosine", "warmup_stable_decay"}));
+  number("--warmup-steps", t.schedule.warmup_steps, "Steps of linear rise")->check(CLI::NonNegativeNumber);
+  number("--warmup-ratio", t.warmup_ratio, "The same as a share of all steps")->check(CLI::Range(0.0, 1.0));
+  number("--weight-decay", t.adamw.weight_decay, "Of matrices")->check(CLI::NonNegativeNumber);
+  number("--adam-beta1", t.adamw.beta1, "Of the first moment")->check(CLI::Range(0.0, 1.0));
+  number("--adam-beta2", t.adamw.beta2, "Of the second moment")->check(CLI::Range(0.0, 1.0));
+  number("--adam-epsilon", t.adamw.eps, "Added to the denominator")->check(CLI::PositiveNumber);
+  number("--max-grad-norm", t.max_grad_norm, "Longer gradients are scaled to this; 0: never")
+      ->check(CLI::NonNegativeNumber);
+  number("--logging-steps", t.logging_steps, "Steps a line of metrics.jsonl")->check(CLI::PositiveNumber);
+  number("--save-steps", t.save_steps, "Steps between checkpoints; 0: at the end")->check(CLI::NonNegativeNumber);
+  number("--save-total-limit", t.save_total_limit, "Checkpoints kept")->check(CLI::PositiveNumber);
+  number("--eval", options.eval, "Held-out groups, for eval_loss");
+  number("--eval-steps", t.eval_steps, "Steps between evaluations; 0: at the end")->check(CLI::NonNegativeNumber);
+  number("--early-stopping-patience", t.patience, "Evaluations without a better loss; 0: never stop early")
+      ->check(CLI::NonNegativeNumber);
+  number("--lora-r", options.lora.rank, "Rank of the adapter")->check(CLI::PositiveNumber);
+  number("--lora-alpha", options.lora.alpha, "Its scale times the rank")->check(CLI::PositiveNumber);
+  number("--lora-target-modules", options.lora.targets, "q_proj v_proj ..; none: every matrix of the layers");
+  app.add_flag("--use-rslora", options.lora.rank_stabilised, "Scale by alpha / sqrt(rank)")->group(group);
+  app.add_flag("--use-dora", options.lora.dora, "Learn the norm of each row too")->group(group);
+  app.add_flag("--stored-base", options.stored, "LoRA on the base as its file has it: less memory, a little slower")
+      ->group(group);
+  number("--reference", options.reference, "The reference model; none: this one before training");
+}
+
+void bind(CLI::App& app, TrainCommand& options) {
+  options.data.bind(app);
+  options.model.bind(app, true);
+  options.output.bind_folder(app, "the head, the adapter or the model");
+  // `--objective list` and `explain` need none of the three.
+  for (const char* name : {"--data", "--model", "--out"}) app.get_option(name)->required(false);
+  bind_objective(app, options);
+  app.add_option("--tune", options.tune, "What learns: a head on the frozen model, an adapter, or the whole model")
+      ->check(CLI::IsMember({"head", "lora", "full"}));
+  app.add_option("--seed", options.train.seed, "Of the order, of new parameters and of folds")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--token-budget", options.read.token_budget,
-                 "Tokens computed in one pass; changes speed and memory only")
+                 "Tokens computed in one pass; changes speed, memory and, but for --tune head, last bits")
       ->check(CLI::Range(int64_t{16}, int64_t{1} << 24))
       ->capture_default_str();
-  options.output.bind_folder(app, "the head");
+  bind_head(app, options);
+  bind_trainer(app, options);
 }
 
 // A head folder is written at the end, whole; one that is there is replaced only on request.
@@ -80,7 +132,105 @@ OrderedJson to_json(const train::FittedHead& fitted, size_t pairs, const train::
   return out;
 }
 
-int run(const Options& options, const CLI::App& command) {
+std::string defaults_text(const objective::Objective& objective) {
+  std::string text;
+  for (const objective::Field& field : objective.fields) {
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", field.name, field.default_text);
+  }
+  return text;
+}
+
+int list_objectives(const OutputOptions& output) {
+  report::Table table({{"objective"}, {"needs"}, {"coupling"}, {"paper"}});
+  OrderedJson json = OrderedJson::array();
+  for (const objective::Objective& one : objective::objectives()) {
+    const auto loss = one.make(Json::object());
+    const auto needs = objective::need_names(loss->needs());
+    const std::string coupling(objective::coupling_name(loss->coupling()));
+    table.add_row({one.name, fmt::format("{}", fmt::join(needs, " ")), coupling, one.paper});
+    json.push_back({{"name", one.name},
+                    {"needs", needs},
+                    {"coupling", coupling},
+                    {"defaults", defaults_text(one)},
+                    {"paper", one.paper}});
+  }
+  print_result(output, {{"schema", "merit.objectives/1"}, {"objectives", json}}, {table},
+               "merit train --objective explain NAME shows the formula, the options and what they do.");
+  return kDone;
+}
+
+int explain_objective(const OutputOptions& output, const std::string& name, const Json& settings) {
+  const objective::Objective& one = objective::find_objective(name);
+  const objective::Explanation about = objective::explain(one, settings);
+  const char* moved = about.variable == objective::Explanation::Variable::kLogLikelihood ? "log-likelihood, nats"
+                      : about.variable == objective::Explanation::Variable::kReward      ? "reward"
+                                                                                         : "divergence, nats";
+  using report::Align;
+  report::Table fields({{"option"}, {"default"}, {"range"}, {"what"}});
+  for (const objective::Field& field : one.fields) {
+    fields.add_row({field.name, field.default_text, field.range, field.help});
+  }
+  report::Table table({{"chosen moved", Align::kRight},
+                       {"rejected moved", Align::kRight},
+                       {"loss", Align::kRight},
+                       {"d loss / d chosen", Align::kRight},
+                       {"d loss / d rejected", Align::kRight}});
+  OrderedJson points = OrderedJson::array();
+  for (const objective::ExplainPoint& point : about.points) {
+    const auto number = [](double value) { return report::format_number(value); };
+    table.add_row({number(point.chosen), number(point.rejected), number(point.loss), number(point.to_chosen),
+                   point.to_rejected ? number(*point.to_rejected) : "none"});
+    points.push_back({{"chosen", point.chosen},
+                      {"rejected", point.rejected},
+                      {"loss", point.loss},
+                      {"to_chosen", point.to_chosen},
+                      {"to_rejected", point.to_rejected ? OrderedJson(*point.to_rejected) : OrderedJson()}});
+  }
+  if (!output.json) fmt::print("{}\n{}\n\n", one.formula, one.paper);
+  std::vector<report::Table> tables;
+  if (!one.fields.empty()) tables.push_back(fields);
+  if (!about.points.empty()) tables.push_back(table);
+  print_result(output,
+               {{"schema", "merit.objective/1"},
+                {"name", name},
+                {"formula", one.formula},
+                {"paper", one.paper},
+                {"moved", moved},
+                {"points", points}},
+               tables, fmt::format("Moved: {}. A derivative below 0 means that training raises it.", moved));
+  return kDone;
+}
+
+int run(const TrainCommand& options, const CLI::App& command) {
+  if (options.objective == "list") return list_objectives(options.output);
+  if (options.objective == "explain") {
+    if (options.data.data.empty()) {
+      fail(ErrorKind::kUsage, "name the objective: merit train --objective explain dpo");
+    }
+    return explain_objective(options.output, options.data.data, options.objective_settings());
+  }
+  for (const auto& [flag, value] : std::map<std::string, std::string>{
+           {"DATA", options.data.data}, {"--model", options.model.model}, {"--out", options.output.out}}) {
+    if (value.empty()) fail(ErrorKind::kUsage, "{} is required", flag);
+  }
+  objective::find_objective(options.objective).make(options.objective_settings());  // refuses what does not fit
+  const bool reward = options.objective == "bradley_terry";
+  const std::string tune = !options.tune.empty() ? options.tune : reward ? "head" : "lora";
+  if (tune == "head" && !reward) {
+    fail(ErrorKind::kUsage, "--tune head fits bradley_terry alone; {} needs --tune lora or full", options.objective);
+  }
+  return tune == "head" ? fit_head(options, command) : train_policy(options, command);
+}
+
+}  // namespace
+
+Json TrainCommand::objective_settings() const {
+  Json json = Json::object();
+  for (const auto& [name, value] : settings) json[name] = value;
+  return json;
+}
+
+int fit_head(const TrainCommand& options, const CLI::App& command) {
   check_output(options.output);
   const reward::Model model(options.model.model, options.model.resolve());
   GroupStream stream(options.data);
@@ -101,6 +251,14 @@ int run(const Options& options, const CLI::App& command) {
          groups.size(), features.states.size(0), reasons);
   }
   train::FitOptions fit = options.fit;
+  fit.seed = options.train.seed;
+  const auto setting = [&](const char* name, double usual) {
+    const auto found = options.settings.find(name);
+    return found == options.settings.end() ? usual : std::stod(found->second);
+  };
+  fit.objective.label_smoothing = setting("label_smoothing", fit.objective.label_smoothing);
+  fit.objective.center_rewards_coefficient =
+      setting("center_rewards_coefficient", fit.objective.center_rewards_coefficient);
   if (options.l2 >= 0) fit.l2 = options.l2;
   const train::FittedHead fitted = train::fit_head(features.states, pairs, fit);
   nn::HeadRecord record{.base_identity = model.identity(), .encoding_hash = model.encoding_hash()};
@@ -130,10 +288,9 @@ int run(const Options& options, const CLI::App& command) {
   return kDone;
 }
 
-}  // namespace
-
 void add_train(CLI::App& app, Action& action) {
-  add_command<Options>(app, action, "train", "Fit a score head to labelled responses", bind, run);
+  add_command<TrainCommand>(app, action, "train", "Train a head, an adapter or a model on labelled responses", bind,
+                            run);
 }
 
 }  // namespace merit::app

@@ -1,0 +1,153 @@
+"""merit train with adapters and whole models: what learns, what a stop costs, what is refused."""
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import MERIT, rows, run, write_rows
+
+ADAPTER = ["adapter_model.safetensors", "adapter_config.json", "metrics.jsonl"]
+
+
+@pytest.fixture(scope="module")
+def ranked(tmp_path_factory):
+    """Groups whose first answer is right, the second half right and the third wrong."""
+    items = [{"id": f"g{i}", "prompt": f"Say {i}", "responses": [f"{i} is it", f"{i} no", f"none {'x' * (i % 5)}"],
+              "labels": [1, 0.75, 0]} for i in range(12)]
+    return write_rows(tmp_path_factory.mktemp("ranked") / "rows.jsonl", items)
+
+
+def train(data, tiny, out, objective, *more):
+    return run("train", data, "--model", tiny, "--out", out, "--objective", objective, "--tune", "lora", "--lora-r", 4,
+               "--logging-steps", 1, "--json", *more)
+
+
+def metrics(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+OBJECTIVES = ["sft", "bradley_terry", "plackett_luce", "dpo", "cpo", "simpo", "orpo", "kto", "bco"]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("tune", ["lora", "full"])
+def test_every_objective_lowers_its_loss(tmp_path, tiny, ranked, objective, tune):
+    result = run("train", ranked, "--model", tiny, "--out", tmp_path / "out", "--objective", objective, "--tune", tune,
+                 "--batch-size", 12, "--max-steps", 12, "--learning-rate", 3e-3, "--lr-scheduler-type", "constant",
+                 "--logging-steps", 1)
+    assert result.returncode == 0, result.stderr
+    losses = [line["loss"] for line in metrics(tmp_path / "out")]
+    assert len(losses) == 12 and losses[-1] < losses[0] - 1e-3, losses
+
+
+@pytest.mark.parametrize("objective", ["bradley_terry", "dpo", "kto", "orpo"])
+def test_how_a_step_is_split_changes_nothing_but_rounding(tmp_path, tiny, ranked, objective):
+    lines = {}
+    for budget in (16, 1 << 20):
+        out = tmp_path / str(budget)
+        result = train(ranked, tiny, out, objective, "--dtype", "float64", "--batch-size", 6, "--max-steps", 4,
+                       "--learning-rate", 1e-3, "--token-budget", budget)
+        assert result.returncode == 0, result.stderr
+        lines[budget] = metrics(out)
+    for small, large in zip(*lines.values(), strict=True):
+        for name in ("loss", "grad_norm"):
+            assert math.isclose(small[name], large[name], rel_tol=1e-6), (name, small, large)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("objective", ["dpo", "bco"])
+def test_a_stopped_run_continues_to_the_same_bytes(tmp_path, tiny, ranked, objective, stop):
+    args = ["train", ranked, "--model", tiny, "--objective", objective, "--tune", "lora", "--lora-r", 4,
+            "--batch-size", 2, "--num-train-epochs", 12, "--save-steps", 5, "--logging-steps", 3, "--learning-rate", 1e-3]
+    assert run(*args, "--out", tmp_path / "whole").returncode == 0
+    generator = random.Random(5)
+    stops = 0
+    for _ in range(4):
+        process = subprocess.Popen([str(a) for a in [MERIT, *args, "--out", tmp_path / "part"]],
+                                   env=dict(os.environ, OMP_WAIT_POLICY="PASSIVE"), stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        time.sleep(0.3 + generator.random() * 0.7)
+        process.send_signal(stop)
+        code = process.wait(timeout=60)
+        stops += code != 0
+        if code == 0:
+            break
+    else:
+        assert run(*args, "--out", tmp_path / "part").returncode == 0
+    assert stops > 0
+    for name in ADAPTER:
+        assert (tmp_path / "part" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_an_adapter_folder_is_a_model_with_its_head(tmp_path, tiny, ranked):
+    out = tmp_path / "out"
+    assert train(ranked, tiny, out, "bradley_terry", "--batch-size", 12, "--max-steps", 40, "--learning-rate", 5e-3).returncode == 0
+    score = run("score", ranked, "--model", out, "--reward", f"head:{out}", "--out", tmp_path / "scored.jsonl")
+    assert score.returncode == 0, score.stderr
+    scores = [row["scores"]["head"] for row in rows(tmp_path / "scored.jsonl")]
+    assert all(right > wrong for right, _, wrong in scores), scores
+    # On the model it was not trained with, the head is refused.
+    other = run("score", ranked, "--model", tiny, "--reward", f"head:{out}", "--out", tmp_path / "no.jsonl")
+    assert other.returncode == 1 and "was fitted" in other.stderr, other.stderr
+
+
+@pytest.mark.parametrize("tune", ["lora", "full"])
+def test_what_is_written_gives_the_log_probs_of_the_last_evaluation(tmp_path, tiny, ranked, tune):
+    out = tmp_path / "out"
+    pairs = write_rows(tmp_path / "pairs.jsonl", [{"id": f"p{i}", "prompt": f"Say {i}", "chosen": f"{i} is it",
+                                                   "rejected": f"no {i}"} for i in range(6)])
+    result = run("train", pairs, "--model", tiny, "--out", out, "--objective", "dpo", "--tune", tune, "--eval", pairs,
+                 "--batch-size", 6, "--max-steps", 5, "--learning-rate", 3e-3)
+    assert result.returncode == 0, result.stderr
+    assert run("score", pairs, "--model", out, "--reward", "likelihood:sum", "--out", tmp_path / "s.jsonl").returncode == 0
+    scored = [row["scores"]["likelihood"] for row in rows(tmp_path / "s.jsonl")]
+    evaluation = metrics(out)[-1]
+    assert math.isclose(sum(s[0] for s in scored) / 6, evaluation["eval_logps/chosen"], rel_tol=1e-4)
+    assert math.isclose(sum(s[1] for s in scored) / 6, evaluation["eval_logps/rejected"], rel_tol=1e-4)
+
+
+def test_refusals_say_what_differs(tmp_path, tiny, ranked):
+    out = tmp_path / "out"
+    steps = ["--batch-size", 6, "--num-train-epochs", 2]
+    assert train(ranked, tiny, out, "dpo", *steps).returncode == 0
+    again = train(ranked, tiny, out, "dpo", *steps)
+    assert again.returncode == 2 and "finished run" in again.stderr
+    (out / "train.json").unlink()
+    other = train(ranked, tiny, out, "dpo", *steps, "--beta", 0.2)
+    assert other.returncode == 2 and "beta is new" in other.stderr, other.stderr
+    changed = write_rows(ranked.parent / "changed.jsonl", rows(ranked)[:11])
+    os.replace(changed, tmp_path / "copy.jsonl")
+    for args, code, words in [
+            (["dpo", "--tune", "head"], 2, "--tune head fits bradley_terry alone"),
+            (["dpo", "--beta", -1], 2, "dpo.beta"),
+            (["dpo", "--simpo-gamma", 1], 2, "simpo_gamma"),
+            (["dop"], 2, "did you mean dpo?"),
+            (["tdpo"], 1, "divergence"),
+            (["dpo", "--lora-target-modules", "c_attn"], 2, "it has down_proj"),
+            (["dpo", "--learning-rate", 1e30, "--lr-scheduler-type", "constant"], 1, "not finite")]:
+        result = run("train", ranked, "--model", tiny, "--out", tmp_path / "bad", "--objective", *args)
+        assert result.returncode == code and words in result.stderr, (args, result.stderr)
+
+
+def test_a_changed_data_file_is_refused_on_resume(tmp_path, tiny, ranked):
+    data, out = tmp_path / "data.jsonl", tmp_path / "out"
+    data.write_bytes(ranked.read_bytes())
+    assert train(data, tiny, out, "dpo").returncode == 0
+    (out / "train.json").unlink()
+    data.write_bytes(ranked.read_bytes().replace(b"is it", b"is so", 1))
+    result = train(data, tiny, out, "dpo")
+    assert result.returncode == 2 and "data.jsonl was" in result.stderr, result.stderr
+
+
+def test_the_table_of_objectives(tmp_path):
+    listed = json.loads(run("train", "--objective", "list", "--json").stdout)["objectives"]
+    assert {"sft", "bradley_terry", "dpo", "kto", "simpo"} <= {row["name"] for row in listed}
+    about = json.loads(run("train", "dpo", "--objective", "explain", "--json").stdout)
+    start = about["points"][0]
+    # At the start sigmoid(0) = 1/2 of beta = 0.1 goes to each side.
+    assert math.isclose(start["loss"], math.log(2)) and math.isclose(start["to_chosen"], -0.05)
+    assert math.isclose(start["to_rejected"], 0.05)

@@ -15,6 +15,13 @@ bool is_calculus(const Expr& e) {
   return (e.name == "sum" || e.name == "prod") && e.kids.size() == 4 && e.kids[2].op == Op::kInfinity;
 }
 
+constexpr uint64_t kNodeCost = 100;  // what is to come of an expression that has grown here
+uint64_t size_of(const Expr& e) {
+  uint64_t size = 1;
+  for (const Expr& kid : e.kids) size += size_of(kid);
+  return size;
+}
+
 int64_t whole(const Expr& e, Budget& budget, const char* reason) {
   const auto value = exact_value(e, budget);
   const auto n = value ? value->integer() : std::nullopt;
@@ -58,7 +65,10 @@ Expr without_calculus(const Expr& e, Budget& budget) {
   if (!has_calculus(e)) return e;
   Expr out = e;
   for (Expr& kid : out.kids) kid = without_calculus(kid, budget);
-  return is_calculus(out) ? closed(out, budget) : out;
+  if (!is_calculus(out)) return out;
+  out = closed(out, budget);
+  budget.spend(kNodeCost * size_of(out));
+  return out;
 }
 
 std::optional<std::vector<Exact>> rational_polynomial(const Poly& p, const std::string& x, const Forms& forms) {

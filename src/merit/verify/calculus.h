@@ -26,6 +26,8 @@ Expr limit(const Expr& e, const std::string& x, const Expr& where, int side, Bud
 std::optional<Expr> integral(const Expr& e, const std::string& x, const Expr& from, const Expr& to, Budget& budget);
 Expr infinite_sum(const Expr& term, const std::string& k, int64_t from, Budget& budget);
 Expr infinite_product(const Expr& factor, const std::string& k, int64_t from, Budget& budget);
+// The zeta function of 2, 4, 6, ...: a rational multiple of a power of pi.
+Expr zeta_of_even(int64_t n);
 
 // A polynomial in one symbol with rational coefficients, lowest first; nothing for anything else.
 std::optional<std::vector<Exact>> rational_polynomial(const Poly& p, const std::string& x, const Forms& forms);

@@ -5,6 +5,7 @@
 
 #include "merit/core/strings.h"
 #include "merit/verify/ball.h"
+#include "merit/verify/linear.h"
 #include "merit/verify/normal_form.h"
 #include "merit/verify/parser.h"
 #include "merit/verify/piecewise.h"
@@ -91,58 +92,6 @@ bool elements(const Expr& e, std::vector<Expr>& out) {
   return true;
 }
 
-// Sums and products of matrices, written out.
-Expr matrix_sum(const Expr& a, const Expr& b) {
-  Expr out = a;
-  if (a.kids.size() != b.kids.size()) throw Undecided{"a sum of matrices of different size"};
-  for (size_t i = 0; i < a.kids.size(); ++i) {
-    if (a.kids[i].kids.size() != b.kids[i].kids.size()) throw Undecided{"a sum of matrices of different size"};
-    for (size_t j = 0; j < a.kids[i].kids.size(); ++j) {
-      out.kids[i].kids[j] = binary(Op::kAdd, a.kids[i].kids[j], b.kids[i].kids[j]);
-    }
-  }
-  return out;
-}
-Expr matrix_product(const Expr& a, const Expr& b) {
-  if (a.op != Op::kMatrix || b.op != Op::kMatrix) {
-    Expr out = a.op == Op::kMatrix ? a : b;
-    for (Expr& row : out.kids) {
-      for (Expr& entry : row.kids) entry = binary(Op::kMul, a.op == Op::kMatrix ? b : a, std::move(entry));
-    }
-    return out;
-  }
-  if (a.kids.size() * b.kids.size() > 64) throw Undecided{"a product of large matrices"};
-  Expr out = a;
-  for (Expr& row : out.kids) {
-    if (row.kids.size() != b.kids.size()) throw Undecided{"a product of matrices of different size"};
-    std::vector<Expr> entries;
-    for (size_t j = 0; j < b.kids[0].kids.size(); ++j) {
-      Expr sum;
-      sum.op = Op::kAdd;
-      for (size_t k = 0; k < row.kids.size(); ++k) {
-        if (b.kids[k].kids.size() != b.kids[0].kids.size()) throw Undecided{"a matrix with rows of different size"};
-        sum.kids.push_back(binary(Op::kMul, row.kids[k], b.kids[k].kids[j]));
-      }
-      entries.push_back(std::move(sum));
-    }
-    row.kids = std::move(entries);
-  }
-  return out;
-}
-Expr with_matrices(const Expr& e) {
-  if ((e.op != Op::kAdd && e.op != Op::kMul && e.op != Op::kNeg) || !contains(e, Op::kMatrix)) return e;
-  Expr out = with_matrices(e.kids[0]);
-  if (e.op == Op::kNeg) return matrix_product(number_expr(-1), out);
-  for (size_t k = 1; k < e.kids.size(); ++k) {
-    const Expr next = with_matrices(e.kids[k]);
-    if (e.op == Op::kAdd && (out.op != Op::kMatrix || next.op != Op::kMatrix))
-      throw Undecided{"a sum of a matrix and a number"};
-    const bool matrices = out.op == Op::kMatrix || next.op == Op::kMatrix;
-    out = e.op == Op::kAdd ? matrix_sum(out, next) : matrices ? matrix_product(out, next) : binary(Op::kMul, out, next);
-  }
-  return out;
-}
-
 // A list all of whose items say what one thing is ("x = 1 or x = 2") is a list of values.
 Expr without_names(const Expr& e, std::string& name) {
   if (e.op != Op::kList) return stated_value(e, name);
@@ -202,7 +151,13 @@ class Comparer {
     if (a.op == Op::kRelation || b.op == Op::kRelation || is_relation_list(a) || is_relation_list(b))
       return relations(a, b);
     if (a.op == Op::kMatrix && b.op == Op::kMatrix) return in_order(a, b, "matrices");
+    if (const auto vector = vector_of(a); vector && b.op == Op::kTuple) return read_as("reading: vector", *vector, b);
+    if (const auto vector = vector_of(b); vector && a.op == Op::kTuple) return read_as("reading: vector", a, *vector);
     if (a.op == Op::kRatio && b.op == Op::kRatio) return ratios(a, b);
+    if (a.op == Op::kRatio && a.kids.size() == 2 && is_value(b))
+      return read_as("reading: ratio as a quotient", quotient_of(a), b);
+    if (b.op == Op::kRatio && b.kids.size() == 2 && is_value(a))
+      return read_as("reading: ratio as a quotient", a, quotient_of(b));
     if (a.op == Op::kTime && b.op == Op::kTime) {
       if (a.name == b.name) return a.number == b.number ? equal_by("times") : different("times", "different times");
       return a.number == b.number ? equal_by("reading: time of day") : different("times", "different times");
@@ -212,6 +167,25 @@ class Comparer {
     if (elements(a, x) && elements(b, y)) return without_order(x, y);
     if (loose() && b.op == Op::kTuple && elements(a, x)) return without_order(x, b.kids);
     return sets(a, b);
+  }
+
+  // A matrix of one column or row as a tuple.
+  static std::optional<Expr> vector_of(const Expr& e) {
+    if (e.op != Op::kMatrix) return std::nullopt;
+    if (e.kids.size() == 1) return e.kids[0];
+    Expr out;
+    out.op = Op::kTuple;
+    for (const Expr& row : e.kids) {
+      if (row.kids.size() != 1) return std::nullopt;
+      out.kids.push_back(row.kids[0]);
+    }
+    return out;
+  }
+  static Expr quotient_of(const Expr& ratio) { return binary(Op::kDiv, ratio.kids[0], ratio.kids[1]); }
+  Decision read_as(const char* rule, const Expr& a, const Expr& b) {
+    Decision out = pair(a, b);
+    if (out.equal()) out.rule = rule;
+    return out;
   }
 
   bool loose() const { return options_.profile == Profile::kMathVerify; }
@@ -250,6 +224,8 @@ class Comparer {
     Measured x = measured(a), y = measured(b);
     auto unit_a = x.unit.empty() ? std::nullopt : find_unit(x.unit);
     auto unit_b = y.unit.empty() ? std::nullopt : find_unit(y.unit);
+    const auto kelvins_a = kelvins(x), kelvins_b = kelvins(y);
+    if (kelvins_a && kelvins_b && !options_.ignore_units && !loose()) return numbers(*kelvins_a, *kelvins_b);
     // "5m" against "5 \\text{m}": there the letter is a unit.
     if (unit_a && !unit_b) unit_b = take_letter_unit(y);
     if (unit_b && !unit_a) unit_a = take_letter_unit(x);
@@ -260,7 +236,14 @@ class Comparer {
       return unit_a ? quantities(*x.value, *unit_a, over_pi(*y.value), radian)
                     : quantities(over_pi(*x.value), radian, *y.value, *unit_b);
     }
+    if (const auto residues = classes(*x.value, *y.value)) return *residues;
     Decision out = x.percent || y.percent ? percents(a, b, x, y) : numbers(*x.value, *y.value);
+    // 3 dozen is 36.
+    if (!out.equal() && units && (unit_a ? *unit_a : *unit_b).dimension == Unit{}.dimension) {
+      const Expr factor = number_expr((unit_a ? *unit_a : *unit_b).factor);
+      const Expr more = binary(Op::kMul, unit_a ? *x.value : *y.value, factor);
+      if (numbers(more, unit_a ? *y.value : *x.value).equal()) return equal_by("units");
+    }
     if (out.equal() && units) out.rule = "reading: unit left out";
     if (!out.equal() && !unit_a && !unit_b) {
       // "5m" against 5: a letter that is a unit's sign.
@@ -272,6 +255,34 @@ class Comparer {
       }
     }
     return out;
+  }
+
+  // Residue classes: 8 and 3 are one modulo 5; the modulus may be left out.
+  std::optional<Decision> classes(const Expr& a, const Expr& b) {
+    const auto is_class = [](const Expr& e) { return e.op == Op::kCall && e.name == "class"; };
+    if (!is_class(a) && !is_class(b)) return std::nullopt;
+    if (!is_class(a) || !is_class(b)) {
+      Decision out = numbers(is_class(a) ? a.kids[0] : a, is_class(b) ? b.kids[0] : b);
+      if (out.equal()) out.rule = "reading: modulus left out";
+      return out;
+    }
+    if (!numbers(a.kids[1], b.kids[1]).equal()) return different("residues", "different moduli");
+    const auto x = exact_value(a.kids[0], budget_), y = exact_value(b.kids[0], budget_),
+               m = exact_value(a.kids[1], budget_);
+    if (!x || !y || !m || m->is_zero()) return unknown("residues that are not compared");
+    return ((*x - *y) / *m).is_integer() ? equal_by("residues") : different("residues", "different");
+  }
+
+  // Degrees of temperature have zeros of their own.
+  static std::optional<Expr> kelvins(const Measured& m) {
+    const bool celsius = m.unit == "degC" || m.unit == "degrees Celsius" || m.unit == "Celsius";
+    const bool fahrenheit = m.unit == "degF" || m.unit == "degrees Fahrenheit" || m.unit == "Fahrenheit";
+    if (celsius) return binary(Op::kAdd, *m.value, number_expr(Exact(27315, 100)));
+    if (fahrenheit) {
+      return binary(Op::kMul, binary(Op::kAdd, *m.value, number_expr(Exact(45967, 100))), number_expr(Exact(5, 9)));
+    }
+    if (m.unit == "K" || m.unit == "kelvin") return *m.value;
+    return std::nullopt;
   }
 
   // Written in radians: a multiple of pi, or what a function gives.
@@ -455,13 +466,35 @@ class Comparer {
     return equal_by("ratios");
   }
 
+  static std::string spelled(const Expr& e) {
+    if (e.op == Op::kSymbol && e.name.size() == 1) return to_lower_ascii(e.name);
+    if (e.op == Op::kEuler) return "e";
+    if (e.op == Op::kImaginary) return "i";
+    std::string out;
+    for (const Expr& kid : e.kids) {
+      const std::string one = e.op == Op::kMul ? spelled(kid) : "";
+      if (one.empty()) return {};
+      out += one;
+    }
+    return out;
+  }
+  static bool says_nothing(const Expr& e, const std::string& words) {
+    if (e.op == Op::kSet && e.kids.empty()) return true;
+    return words == "no solution" || words == "no solutions" || words == "none" || words == "empty set" ||
+           words == "no real solution" || words == "no real solutions";
+  }
+
   Decision texts(const Expr& a, const Expr& b) {
     const auto words = [](const Expr& e) {
       return e.op == Op::kText                           ? e.name
              : e.op == Op::kSymbol && e.name.size() == 1 ? normal_words(e.name)
                                                          : std::string();
     };
-    const std::string x = words(a), y = words(b);
+    std::string x = words(a), y = words(b);
+    // "yes" was read as y e s; an empty set may be said in words.
+    if (x.empty()) x = spelled(a);
+    if (y.empty()) y = spelled(b);
+    if (says_nothing(a, x) && says_nothing(b, y)) return equal_by("reading: no solution");
     if (x.empty() || y.empty()) return different("kinds", "words against mathematics");
     return x == y ? equal_by("text") : different("text", "different words");
   }
@@ -480,8 +513,10 @@ class Comparer {
     const auto y = solved(b, name_b);
     if (both && x && y && name_a == name_b) return RealSet::compare(*x, *y, budget_);
     if (both && a.op == Op::kRelation && b.op == Op::kRelation) return compare_relations(a, b, budget_);
-    if (both && is_relation_list(a) && is_relation_list(b)) return without_order(a.kids, b.kids);
-    if (both) return unknown("relations that are not compared");
+    if (both && is_relation_list(a) && is_relation_list(b)) return systems(a, b);
+    if (both) return systems(a, b);
+    if (const auto values = named_values(a); values && b.op == Op::kTuple) return named_tuple(*values, b);
+    if (const auto values = named_values(b); values && a.op == Op::kTuple) return named_tuple(*values, a);
     // A relation against a set: only what the reference asks for.
     const bool reference_is_relation = a.op == Op::kRelation || is_relation_list(a);
     const auto& solutions = reference_is_relation ? x : y;
@@ -495,6 +530,44 @@ class Comparer {
     if (out.equal()) out.rule = "reading: set for a relation";
     return out;
   }
+  // Equations that hold together: linear ones by what solves them.
+  Decision systems(const Expr& a, const Expr& b) {
+    const auto equations_of = [](const Expr& e) { return e.op == Op::kRelation ? std::vector<Expr>{e} : e.kids; };
+    const std::vector<Expr> x = equations_of(a), y = equations_of(b);
+    const bool either = ((a.flags | b.flags) & kOr) != 0;
+    if (!either) {
+      if (const auto same = same_solutions(x, y, budget_))
+        return *same ? equal_by("linear systems") : different("linear systems", "other solutions");
+    }
+    Decision out = without_order(x, y);
+    const bool values = named_values(a) && named_values(b);
+    return out.equal() || values ? out : unknown("systems that are not known to be the same");
+  }
+
+  // The values of "y = 2, x = 1" in the order of the names; nothing for anything else.
+  static std::optional<std::vector<Expr>> named_values(const Expr& e) {
+    if (!is_relation_list(e) || (e.flags & kOr) != 0) return std::nullopt;
+    std::vector<std::pair<std::string, Expr>> named;
+    for (const Expr& kid : e.kids) {
+      if (kid.name != "=" || kid.kids[0].op != Op::kSymbol || !symbols_of(kid.kids[1]).empty()) return std::nullopt;
+      named.emplace_back(kid.kids[0].name, kid.kids[1]);
+    }
+    std::sort(named.begin(), named.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
+    std::vector<Expr> values;
+    for (size_t k = 0; k < named.size(); ++k) {
+      if (k > 0 && named[k].first == named[k - 1].first) return std::nullopt;
+      values.push_back(std::move(named[k].second));
+    }
+    return values;
+  }
+  Decision named_tuple(const std::vector<Expr>& values, const Expr& tuple) {
+    Expr other = tuple;
+    other.kids = values;
+    Decision out = in_order(tuple, other, "tuples");
+    if (out.equal()) out.rule = "reading: named values as a tuple";
+    return out;
+  }
+
   // "x^2 = 4" against "x = +-2": by what solves them, or as equations.
   Decision equations(const Expr& a, const Expr& b) {
     std::string name_a, name_b;

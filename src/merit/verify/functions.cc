@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "merit/verify/ball.h"
+#include "merit/verify/calculus.h"
 #include "merit/verify/normal_form.h"
 
 namespace merit::verify {
@@ -333,6 +334,10 @@ Form Forms::call(const Expr& e) {
   if (name == "sech") return invert(hyperbolic(from(x), false));
   if (name == "csch") return invert(hyperbolic(from(x), true));
   if (name == "abs") return absolute(x);
+  if (name == "zeta") {
+    const auto n = whole(x);
+    if (n && *n > 0 && *n <= 40 && *n % 2 == 0) return from(zeta_of_even(*n));
+  }
   if (name == "factorial" || name == "gamma") return factorial(e);
   if (name == "asin" || name == "acos" || name == "atan") {
     if (auto angle = inverse_angle(e)) return std::move(*angle);

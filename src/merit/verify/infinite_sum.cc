@@ -210,7 +210,7 @@ class Sum {
   Expr zeta_sum(const Exact& first, int64_t p) {
     const Exact twice = first + first;
     if (!twice.is_integer() || p > 20) throw Undecided{"a sum that is not known"};
-    Expr out = zeta(p);
+    Expr out = p % 2 == 0 ? zeta_of_even(p) : call("zeta", {number_expr(p)});
     Exact start(1);
     if (!first.is_integer()) {
       out = times(number_expr(Exact(2).power(p) - Exact(1)), std::move(out));
@@ -222,19 +222,6 @@ class Sum {
     budget_.spend(correction.words() * 100);
     return plus(std::move(out), number_expr(correction));
   }
-  // Of an even number a rational multiple of a power of pi: (-1)^(n+1) B(2n) (2 pi)^(2n) / (2 (2n)!)
-  static Expr zeta(int64_t p) {
-    if (p % 2 != 0) return call("zeta", {number_expr(p)});
-    Exact b;
-    bernoulli_fmpq_ui(b.raw(), static_cast<ulong>(p));
-    Exact factorial(1);
-    for (int64_t k = 2; k <= p; ++k) factorial *= Exact(k);
-    Expr pi;
-    pi.op = Op::kPi;
-    return times(number_expr(b.abs() * Exact(2).power(p - 1) / factorial),
-                 binary(Op::kPow, std::move(pi), number_expr(p)));
-  }
-
   const Expr& term_;
   const std::string& k_;
   int64_t from_;
@@ -243,6 +230,18 @@ class Sum {
 };
 
 }  // namespace
+
+// (-1)^(n+1) B(2n) (2 pi)^(2n) / (2 (2n)!)
+Expr zeta_of_even(int64_t n) {
+  Exact b;
+  bernoulli_fmpq_ui(b.raw(), static_cast<ulong>(n));
+  Exact factorial(1);
+  for (int64_t k = 2; k <= n; ++k) factorial *= Exact(k);
+  Expr pi;
+  pi.op = Op::kPi;
+  return times(number_expr(b.abs() * Exact(2).power(n - 1) / factorial),
+               binary(Op::kPow, std::move(pi), number_expr(n)));
+}
 
 Expr infinite_sum(const Expr& term, const std::string& k, int64_t from, Budget& budget) {
   return Sum(term, k, from, budget).run();

@@ -46,10 +46,10 @@ constexpr std::array kUnicode = std::to_array<Spelling>({
     {"\xe2\xa9\xbd", "\\le "},
     {"\xe2\xa9\xbe", "\\ge "},
     {"\xe2\x89\xa0", "\\ne "},
-    {"\xe2\x82\xac", "\\$"},
-    {"\xc2\xa3", "\\$"},
-    {"\xc2\xa5", "\\$"},
-    {"\xe2\x82\xb9", "\\$"},
+    {"\xe2\x82\xac", ""},
+    {"\xc2\xa3", ""},
+    {"\xc2\xa5", ""},
+    {"\xe2\x82\xb9", ""},
     {"\xc2\xb9", "^1"},
     {"\xc2\xb2", "^2"},
     {"\xc2\xb3", "^3"},
@@ -162,7 +162,9 @@ class Lexer {
     token.kind = kind;
     token.text = text;
     token.space = space_;
+    token.money = money_ && kind == Tok::kNumber;
     space_ = false;
+    money_ = false;
     return token;
   }
   void sign(std::string_view what, size_t length) {
@@ -179,6 +181,8 @@ class Lexer {
       ++i_;  // money, or the end of a formula
     } else if (c == '\\') {
       command();
+    } else if (c == '0' && at(i_ + 1) == 'x' && hexadecimal()) {
+      // read
     } else if (is_digit(c) || (c == '.' && is_digit(at(i_ + 1)))) {
       number();
     } else if (is_letter(c)) {
@@ -186,6 +190,8 @@ class Lexer {
       while (is_letter(at(end))) ++end;
       push(Tok::kWord, text_.substr(i_, end - i_));
       i_ = end;
+    } else if (starts("{:}")) {
+      sign(":", 3);
     } else if (starts("<<")) {
       note();
     } else if (starts("<=") || starts(">=") || starts("!=")) {
@@ -253,7 +259,7 @@ class Lexer {
         c == '>' || c == '\0') {
       space_ |= c != '!';  // the ends of a formula are spaces too
     } else if (c == '$') {
-      // money
+      money_ = true;
     } else if (c == '%' || c == '#' || c == '&' || c == '_') {
       push(Tok::kSign, std::string_view(&c, 1));
     } else if (c == '{' || c == '}' || c == '\\' || c == '|') {
@@ -331,6 +337,8 @@ class Lexer {
       if (const size_t first = repeating_at(i_); first != 0) {
         for (i_ = first; is_digit(at(i_)); ++i_) repeating += text_[i_];
         ++i_;
+      } else {
+        repeating = continued(std::string_view(digits).substr(digits.size() - decimals));
       }
     }
     int64_t exponent = 0;
@@ -346,8 +354,46 @@ class Lexer {
     emit(digits, repeating, exponent - static_cast<int64_t>(decimals), decimals, whole);
   }
 
-  // "\overline{36}", "\bar{3}", "\dot{3}", "(3)" only behind a point: where its digits start, or 0.
+  // 0x1F
+  bool hexadecimal() {
+    size_t end = i_ + 2;
+    while (is_digit(at(end)) || (at(end) >= 'A' && at(end) <= 'F')) ++end;
+    if (end == i_ + 2 || end > i_ + 66 || is_letter(at(end))) return false;
+    Token& token = push(Tok::kNumber, ".");
+    token.value = Exact::from_digits(text_.substr(i_ + 2, end - i_ - 2), 16);
+    i_ = end;
+    return true;
+  }
+
+  // The block that decimals end with, if dots say that it goes on: 0.1666..., 0.142857142857\ldots; i_ moves behind.
+  std::string continued(std::string_view decimals) {
+    size_t behind = i_;
+    for (const std::string_view dots : {"...", "\\ldots", "\\dots", "\\cdots"}) {
+      if (text_.substr(i_).starts_with(dots)) behind = i_ + dots.size();
+    }
+    if (behind == i_ || is_letter(at(behind))) return {};
+    for (size_t length = 1; length <= 6; ++length) {
+      const size_t times = length == 1 ? 3 : 2;
+      if (decimals.size() < length * times) break;
+      const std::string_view end = decimals.substr(decimals.size() - length * times);
+      const std::string_view block = end.substr(0, length);
+      if (block.find_first_not_of('0') == std::string_view::npos) continue;
+      bool same = true;
+      for (size_t k = 1; k < times; ++k) same &= end.substr(k * length, length) == block;
+      if (!same) continue;
+      i_ = behind;
+      return std::string(block);
+    }
+    return {};
+  }
+
+  // "\overline{36}", "\bar{3}", "\dot{3}", "(3)" right behind a point: where its digits start, or 0.
   size_t repeating_at(size_t i) const {
+    if (at(i) == '(' && i > 0 && text_[i - 1] == '.') {
+      size_t end = i + 1;
+      while (is_digit(at(end))) ++end;
+      if (end > i + 1 && at(end) == ')') return i + 1;
+    }
     for (const std::string_view mark : {"\\overline{", "\\bar{", "\\dot{", "\\overline "}) {
       if (!text_.substr(i).starts_with(mark)) continue;
       size_t end = i + mark.size();
@@ -396,6 +442,7 @@ class Lexer {
   size_t i_ = 0;
   size_t depth_ = 0;  // of brackets
   bool space_ = false;
+  bool money_ = false;
 };
 
 }  // namespace

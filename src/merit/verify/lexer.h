@@ -25,6 +25,7 @@ struct Token {
   std::string text;
   Exact value;
   bool space = false;  // white space stands before it
+  bool money = false;  // a currency sign stands before it
   bool whole = false;  // a number of digits only: no point, exponent or repeating part
 
   bool is(Tok k, std::string_view t) const { return kind == k && text == t; }

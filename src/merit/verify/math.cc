@@ -6,6 +6,7 @@
 
 #include "merit/core/strings.h"
 #include "merit/verify/compare.h"
+#include "merit/verify/date.h"
 #include "merit/verify/mark.h"
 #include "merit/verify/parser.h"
 #include "merit/verify/prose.h"
@@ -226,7 +227,29 @@ class Finder {
   bool number_;
 };
 
+// A text that is a date is no difference: 2024-03-05, March 5, 2024.
+std::optional<Reading> date_of(std::string_view text) {
+  text = trim(text);
+  if (text.size() < 10 || text.size() > 40 || std::count_if(text.begin(), text.end(), is_digit) < 5)
+    return std::nullopt;
+  const bool dashes = std::count(text.begin(), text.end(), '-') == 2 && text.size() == 10;
+  if (!dashes && text.find_first_of("+*/^=\\(") != std::string_view::npos && !text.starts_with("\\text{"))
+    return std::nullopt;
+  const std::string plain = plain_math(text);
+  const auto found = find_date(plain, false);
+  if (!found || found->text != plain) return std::nullopt;
+  Reading reading;
+  reading.readable = true;
+  reading.text = text;
+  reading.expr.op = Op::kText;
+  reading.expr.name = to_string(found->date);
+  return reading;
+}
+
 Reading Finder::parsed(std::string_view text) const {
+  if (!number_) {
+    if (auto date = date_of(text)) return std::move(*date);
+  }
   Parsed result = parse_math(text);
   if (!result.ok) return unreadable(std::move(result.reason), trim(text));
   if (number_) {

@@ -20,6 +20,13 @@ Expr Parser::run() {
   Expr e = list();
   if (here().kind != Tok::kEnd)
     fail(here().is(Tok::kBad, "huge") ? "a number of too many digits" : "a sign that is not read");
+  // One amount of money has a unit; elsewhere the sign says nothing.
+  Expr& last = e.op == Op::kRelation && e.name == "=" ? e.kids[1] : e;
+  const auto is_money = [](const Token& t) { return t.money; };
+  if (last.op == Op::kNumber && std::any_of(tokens_.begin(), tokens_.end(), is_money)) {
+    Expr amount = std::move(last);
+    last = unary(Op::kQuantity, std::move(amount), "dollars");
+  }
   return e;
 }
 
@@ -117,6 +124,25 @@ Expr Parser::operand() {
   return tail(std::move(value));
 }
 
+namespace {
+// "A, C" and "B and C": the choices; nothing for other words.
+std::optional<Expr> letters(std::string_view content) {
+  std::string text = to_lower_ascii(content);
+  for (size_t at = text.find(" and "); at != std::string::npos; at = text.find(" and ")) text.replace(at, 5, ",");
+  if (text.find(',') == std::string::npos) return std::nullopt;
+  Expr e;
+  e.op = Op::kList;
+  for (const std::string_view piece : split(text, ',')) {
+    const std::string letter = normal_words(piece);
+    if (letter.empty()) continue;
+    if (letter.size() != 1 || !is_letter(letter[0])) return std::nullopt;
+    e.kids.push_back(symbol_expr(std::string(1, static_cast<char>(letter[0] - 32))));
+  }
+  if (e.kids.size() < 2) return std::nullopt;
+  return e;
+}
+}  // namespace
+
 Expr Parser::text() {
   Expr e;
   e.op = Op::kText;
@@ -126,6 +152,7 @@ Expr Parser::text() {
   const bool condition = normal_words(content) == "if" || normal_words(content) == "for";
   if (relation() == '\0' && ((starts_primary() && !here().sign('(')) || (condition && here().sign('-'))))
     return operand();
+  if (auto choices = letters(content); choices && at_close()) return std::move(*choices);
   e.name = normal_words(content);
   while (here().kind == Tok::kText || here().kind == Tok::kWord) {
     if (at_separator()) break;
@@ -136,11 +163,45 @@ Expr Parser::text() {
   return e;
 }
 
+// "pm", "P.M.": 1, "am": 0, neither: -1; it is passed over.
+int Parser::half_of_day() {
+  for (const char* half : {"am", "pm", "a.m.", "p.m.", "a.m", "p.m"}) {
+    if (!is_word(here(), half)) continue;
+    skip();
+    return half[0] == 'p' ? 1 : 0;
+  }
+  return -1;
+}
+
+// "2 hours 30 minutes": with the first unit.
+Expr Parser::with_smaller_unit(Expr value) {
+  const auto unit = find_unit(value.name);
+  const bool behind = here().kind == Tok::kNumber && (ahead(1).kind == Tok::kWord || ahead(1).kind == Tok::kText);
+  if (!unit || !behind) return value;
+  Expr rest = operand();
+  const auto smaller = rest.op == Op::kQuantity ? find_unit(rest.name) : std::nullopt;
+  if (!smaller || smaller->dimension != unit->dimension) fail("more than one number");
+  Expr part = binary(Op::kMul, std::move(rest.kids[0]), number_expr(smaller->factor / unit->factor));
+  return unary(Op::kQuantity, binary(Op::kAdd, std::move(value.kids[0]), std::move(part)), value.name);
+}
+
 Expr Parser::tail(Expr value) {
+  if (here().command("pmod")) {
+    skip();
+    return call("class", {std::move(value), argument(true)});
+  }
+  const auto hour = value.op == Op::kNumber ? value.number.integer() : std::nullopt;
+  if (hour && *hour >= 1 && *hour <= 12) {
+    if (const int half = half_of_day(); half >= 0) {
+      value.op = Op::kTime;
+      value.name = "clock";
+      value.number = Exact((*hour % 12 + 12 * half) * 60);
+      return value;
+    }
+  }
   if (value.op == Op::kTime) {
-    if (is_word(here(), "pm") || is_word(here(), "am")) {
-      const bool pm = is_word(here(), "pm");
-      skip();
+    if (const int half = half_of_day(); half >= 0) {
+      const bool pm = half == 1;
       const int64_t minutes = value.number.integer().value_or(0);
       value.number = Exact(minutes % 720 + (pm ? 720 : 0));
       value.name = "clock";
@@ -173,7 +234,7 @@ Expr Parser::tail(Expr value) {
     }
   }
   if (unit.empty()) return value;
-  return unary(Op::kQuantity, std::move(value), unit);
+  return with_smaller_unit(unary(Op::kQuantity, std::move(value), unit));
 }
 
 bool Parser::starts_structure(size_t n) const {

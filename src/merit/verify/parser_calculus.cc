@@ -4,6 +4,18 @@
 #include "merit/verify/parser_impl.h"
 
 namespace merit::verify {
+namespace {
+
+Token one_token() {
+  Token t;
+  t.kind = Tok::kNumber;
+  t.text = "1";
+  t.value = Exact(1);
+  t.whole = true;
+  return t;
+}
+
+}  // namespace
 
 size_t Parser::behind_group(size_t i) const {
   int depth = 0;
@@ -82,7 +94,7 @@ Expr Parser::integral() {
   if (depth > 0) {
     // In a numerator: what is integrated is the whole term.
     if (last.text.empty()) {
-      last = {Tok::kNumber, "1", Exact(1), false, true};
+      last = one_token();
     }
     body = term();
   } else {
@@ -90,7 +102,7 @@ Expr Parser::integral() {
     const size_t behind = at + 1;
     std::vector<Token> inside(tokens_.begin() + static_cast<std::ptrdiff_t>(i_),
                               tokens_.begin() + static_cast<std::ptrdiff_t>(at + (rest.empty() ? 0 : 1)));
-    if (inside.empty()) inside.push_back({Tok::kNumber, "1", Exact(1), false, true});
+    if (inside.empty()) inside.push_back(one_token());
     inside.emplace_back();
     Parser parser(std::move(inside));
     parser.depth_ = depth_;
@@ -108,6 +120,16 @@ Expr Parser::integral() {
 // \frac{d}{dx} f, \frac{d^2}{dx^2} f, \frac{\partial}{\partial x} f
 bool Parser::derivative(Expr& out) {
   size_t i = i_ + 1;
+  // dy/dx by itself is a name: "\\frac{dy}{dx} = 2x".
+  const auto names = [&](size_t k) {
+    return ahead(k).sign('{') && ahead(k + 1).kind == Tok::kWord && ahead(k + 1).text.size() == 2 &&
+           ahead(k + 1).text[0] == 'd' && ahead(k + 2).sign('}');
+  };
+  if (names(1) && names(4)) {
+    out = symbol_expr(ahead(2).text + "/" + ahead(5).text);
+    i_ = std::min(i_ + 7, tokens_.size() - 1);
+    return true;
+  }
   const auto at = [&](size_t k) -> const Token& { return tokens_[std::min(k, tokens_.size() - 1)]; };
   const auto is_d = [&](size_t k) {
     return at(k).is(Tok::kWord, "d") || at(k).is(Tok::kText, "d") || at(k).command("partial");

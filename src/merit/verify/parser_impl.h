@@ -62,6 +62,8 @@ class Parser {
   // Words that stand where a value could: "\text{even}", "\text{(B)}".
   Expr text();
   Expr tail(Expr value);
+  int half_of_day();
+  Expr with_smaller_unit(Expr value);
   bool starts_structure(size_t n) const;
   std::string unit_power();
   Expr sum();
@@ -112,6 +114,8 @@ class Parser {
 
   Expr command();
   Expr fraction();
+  Expr conjugate();
+  static Expr with_conjugate_units(const Expr& e);
   Expr root();
   Expr matrix();
   Expr big_operator(const std::string& name);

@@ -364,7 +364,7 @@ Expr Parser::command() {
   if (name == "lim") return limit();
   if (name == "int") return integral();
   const std::string_view function = function_named(name);
-  if (!function.empty() && name != "zeta" && !(name == "Gamma" && !ahead(1).sign('('))) {
+  if (!function.empty() && !(name == "zeta" && !ahead(1).sign('(')) && !(name == "Gamma" && !ahead(1).sign('('))) {
     skip();
     return apply(std::string(function));
   }
@@ -379,9 +379,32 @@ Expr Parser::command() {
   }
   if (is_decoration(name)) {
     skip();
+    if ((name == "overline" || name == "bar") && here().sign('{') && ahead(2).kind != Tok::kEnd &&
+        !ahead(2).sign('}')) {
+      return conjugate();
+    }
     return symbol_expr("\\" + name + " " + raw_argument());
   }
   fail("a command that is not read");
+}
+
+// \overline{3+4i}; a line over letters is a name.
+Expr Parser::conjugate() {
+  const size_t start = i_;
+  const size_t end = behind_group(i_);
+  bool letters = true;
+  for (size_t k = start + 1; k + 1 < end; ++k) letters &= tokens_[k].kind == Tok::kWord;
+  if (letters) return symbol_expr("\\overline " + raw_argument());
+  Expr e = braces();
+  if (!is_scalar(e) || !symbols_of(e).empty()) fail("a conjugate that is not read");
+  return with_conjugate_units(e);
+}
+
+Expr Parser::with_conjugate_units(const Expr& e) {
+  if (e.op == Op::kImaginary) return unary(Op::kNeg, e);
+  Expr out = e;
+  for (Expr& kid : out.kids) kid = with_conjugate_units(kid);
+  return out;
 }
 
 Expr Parser::fraction() {

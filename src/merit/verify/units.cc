@@ -7,22 +7,22 @@
 namespace merit::verify {
 namespace {
 
-enum Dimension { kLength, kMass, kTime, kCurrent, kTemperature, kAngle, kInformation, kMoney };
+enum Dimension { kLength, kMass, kTime, kCurrent, kTemperature, kAngle, kInformation, kMoney, kMonths };
 
 struct Entry {
   std::string_view names;  // between spaces
-  std::array<int, 8> dimension;
+  std::array<int, 9> dimension;
   int64_t top;
   int64_t bottom;
 };
 
-constexpr std::array<int, 8> kNoDimension{};
-constexpr std::array<int, 8> of(Dimension d, int power = 1) {
-  std::array<int, 8> out{};
+constexpr std::array<int, 9> kNoDimension{};
+constexpr std::array<int, 9> of(Dimension d, int power = 1) {
+  std::array<int, 9> out{};
   out[d] = power;
   return out;
 }
-constexpr std::array<int, 8> with(std::array<int, 8> a, Dimension d, int power) {
+constexpr std::array<int, 9> with(std::array<int, 9> a, Dimension d, int power) {
   a[d] += power;
   return a;
 }
@@ -48,6 +48,9 @@ constexpr Entry kUnits[] = {
     {" acre acres ", of(kLength, 2), 40'468'564'224, 10'000'000},
     {" l liter liters litre litres ", of(kLength, 3), 1, 1000},
     {" ml milliliter milliliters millilitre millilitres ", of(kLength, 3), 1, 1'000'000},
+    {" gal gallon gallons ", of(kLength, 3), 3'785'411'784, 1'000'000'000'000},
+    {" qt quart quarts ", of(kLength, 3), 946'352'946, 1'000'000'000'000},
+    {" pt pint pints ", of(kLength, 3), 473'176'473, 1'000'000'000'000},
     {" cc ", of(kLength, 3), 1, 1'000'000},
     {" g gram grams gramme grammes ", of(kMass), 1, 1000},
     {" mg milligram milligrams ", of(kMass), 1, 1'000'000},
@@ -61,6 +64,8 @@ constexpr Entry kUnits[] = {
     {" h hr hrs hour hours ", of(kTime), 3600, 1},
     {" day days ", of(kTime), 86'400, 1},
     {" week weeks ", of(kTime), 604'800, 1},
+    {" month months ", of(kMonths), 1, 1},
+    {" yr yrs year years ", of(kMonths), 12, 1},
     {" hz hertz ", of(kTime, -1), 1, 1},
     {" n newton newtons ", kForce, 1, 1},
     {" j joule joules ", kEnergy, 1, 1},
@@ -71,6 +76,7 @@ constexpr Entry kUnits[] = {
     {" pa pascal pascals ", with(kForce, kLength, -2), 1, 1},
     {" a ampere amperes amp amps ", of(kCurrent), 1, 1},
     {" v volt volts ", with(kPower, kCurrent, -1), 1, 1},
+    {" ohm ohms ", with(with(kPower, kCurrent, -1), kCurrent, -1), 1, 1},
     {" k kelvin ", of(kTemperature), 1, 1},
     {" rad radian radians ", of(kAngle), 1, 1},
     {" deg degree degrees ", of(kAngle), 1, 180},  // of pi, which the comparison puts in

@@ -11,9 +11,9 @@
 namespace merit::verify {
 
 struct Unit {
-  // Powers of length, mass, time, current, temperature, angle, information, money.
-  std::array<int, 8> dimension{};
-  // In metres, kilograms, seconds, amperes, kelvins, radians over pi, bits, dollars.
+  // Powers of length, mass, time, current, temperature, angle, information, money, months.
+  std::array<int, 9> dimension{};
+  // In metres, kilograms, seconds, amperes, kelvins, radians over pi, bits, dollars, months.
   Exact factor{1};
 };
 

@@ -30,10 +30,10 @@ constexpr std::array kSymbols = std::to_array<std::string_view>(
      "phi",   "varphi", "chi",    "psi",   "omega",   "Gamma",      "Delta",    "Theta", "Lambda", "Xi",
      "Sigma", "Phi",    "Psi",    "Omega", "ell",     "hbar",       "varsigma", "Pi",    "Upsilon"});
 constexpr std::array kRelations = std::to_array<Named>({
-    {"le", "l"},          {"leq", "l"},      {"leqslant", "l"}, {"leqq", "l"},   {"ge", "g"},
-    {"geq", "g"},         {"geqslant", "g"}, {"geqq", "g"},     {"ne", "!"},     {"neq", "!"},
-    {"lt", "<"},          {"gt", ">"},       {"in", "e"},       {"approx", "~"}, {"simeq", "~"},
-    {"thickapprox", "~"}, {"to", ":"},       {"mapsto", ":"},   {"cong", "~"},
+    {"le", "l"},    {"leq", "l"},         {"leqslant", "l"}, {"leqq", "l"},   {"ge", "g"},
+    {"geq", "g"},   {"geqslant", "g"},    {"geqq", "g"},     {"ne", "!"},     {"neq", "!"},
+    {"lt", "<"},    {"gt", ">"},          {"in", "e"},       {"approx", "~"}, {"equiv", "="},
+    {"simeq", "~"}, {"thickapprox", "~"}, {"to", ":"},       {"mapsto", ":"}, {"cong", "~"},
 });
 constexpr std::array kDecorations = std::to_array<std::string_view>(
     {"vec", "hat", "bar", "overline", "overrightarrow", "widehat", "tilde", "underline", "overleftrightarrow", "dot",

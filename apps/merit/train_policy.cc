@@ -29,15 +29,15 @@ OrderedJson identity_of(const TrainCommand& options, const CLI::App& command, co
   return identity;
 }
 
-// A finished run's result stands in the folder; a stopped one's checkpoints do, and go on.
+// Checkpoints in the folder go on, or are refused if they are another run's. A result without them is left alone.
 void check_output(const OutputOptions& output) {
   const fs::path out(output.out);
   if (output.overwrite) {
     for (const char* name : {"checkpoints", "metrics.jsonl", "train.json"}) fs::remove_all(out / name);
     return;
   }
-  if (fs::exists(out / "train.json")) {
-    fail(ErrorKind::kUsage, "{} holds a finished run: give --overwrite or another folder", output.out);
+  if (fs::exists(out / "train.json") && !fs::exists(out / "checkpoints")) {
+    fail(ErrorKind::kUsage, "{} holds a result already: give --overwrite or another folder", output.out);
   }
 }
 

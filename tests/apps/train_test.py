@@ -3,6 +3,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -114,13 +115,14 @@ def test_refusals_say_what_differs(tmp_path, tiny, ranked):
     out = tmp_path / "out"
     steps = ["--batch-size", 6, "--num-train-epochs", 2]
     assert train(ranked, tiny, out, "dpo", *steps).returncode == 0
-    again = train(ranked, tiny, out, "dpo", *steps)
-    assert again.returncode == 2 and "finished run" in again.stderr
-    (out / "train.json").unlink()
+    before = {name: (out / name).read_bytes() for name in ADAPTER}
+    assert train(ranked, tiny, out, "dpo", *steps).returncode == 0  # nothing is left to do
+    assert before == {name: (out / name).read_bytes() for name in ADAPTER}
     other = train(ranked, tiny, out, "dpo", *steps, "--beta", 0.2)
     assert other.returncode == 2 and "beta is new" in other.stderr, other.stderr
-    changed = write_rows(ranked.parent / "changed.jsonl", rows(ranked)[:11])
-    os.replace(changed, tmp_path / "copy.jsonl")
+    shutil.rmtree(out / "checkpoints")
+    gone = train(ranked, tiny, out, "dpo", *steps)
+    assert gone.returncode == 2 and "holds a result already" in gone.stderr, gone.stderr
     for args, code, words in [
             (["dpo", "--tune", "head"], 2, "--tune head fits bradley_terry alone"),
             (["dpo", "--beta", -1], 2, "dpo.beta"),
@@ -137,7 +139,6 @@ def test_a_changed_data_file_is_refused_on_resume(tmp_path, tiny, ranked):
     data, out = tmp_path / "data.jsonl", tmp_path / "out"
     data.write_bytes(ranked.read_bytes())
     assert train(data, tiny, out, "dpo").returncode == 0
-    (out / "train.json").unlink()
     data.write_bytes(ranked.read_bytes().replace(b"is it", b"is so", 1))
     result = train(data, tiny, out, "dpo")
     assert result.returncode == 2 and "data.jsonl was" in result.stderr, result.stderr

@@ -1,9 +1,11 @@
 #include "tests/objective/objective_support.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/max.h>
 #include <ATen/ops/tensor.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace merit::objective::testing {
@@ -15,7 +17,52 @@ at::Tensor flat(const std::vector<std::vector<double>>& rows) {
   return vec(values);
 }
 
+// The rows of the sequences, and their new bounds.
+std::vector<int64_t> rows_of(const std::vector<int64_t>& begin, const std::vector<int64_t>& sequences,
+                             std::vector<int64_t>& new_begin) {
+  std::vector<int64_t> rows;
+  if (begin.empty()) return rows;
+  new_begin = {0};
+  for (const int64_t s : sequences) {
+    for (int64_t row = begin[static_cast<size_t>(s)]; row < begin[static_cast<size_t>(s) + 1]; ++row)
+      rows.push_back(row);
+    new_begin.push_back(static_cast<int64_t>(rows.size()));
+  }
+  return rows;
+}
+
 }  // namespace
+
+Batch part_of(const Batch& batch, const std::vector<int64_t>& sequences) {
+  Batch part;
+  const auto pick = [](at::Tensor& to, const at::Tensor& from, const std::vector<int64_t>& rows) {
+    if (from.defined()) to = at::index_select(from, 0, at::tensor(rows, at::kLong));
+  };
+  const std::vector<int64_t> tokens = rows_of(batch.token_begin, sequences, part.token_begin);
+  for (at::Tensor Batch::*field : {&Batch::logps, &Batch::ref_logps, &Batch::sumsq, &Batch::divergence}) {
+    pick(part.*field, batch.*field, tokens);
+  }
+  pick(part.prompt_logps, batch.prompt_logps, rows_of(batch.prompt_begin, sequences, part.prompt_begin));
+  const std::vector<int64_t> values = rows_of(batch.value_begin, sequences, part.value_begin);
+  pick(part.values, batch.values, values);
+  pick(part.value_targets, batch.value_targets, values);
+  pick(part.label, batch.label, sequences);
+  const auto new_index = [&](int64_t s) {
+    const auto found = std::find(sequences.begin(), sequences.end(), s);
+    return found == sequences.end() ? -1 : found - sequences.begin();
+  };
+  for (size_t p = 0; p < batch.chosen.size(); ++p) {
+    if (new_index(batch.chosen[p]) < 0) continue;
+    part.chosen.push_back(new_index(batch.chosen[p]));
+    part.rejected.push_back(new_index(batch.rejected[p]));
+  }
+  for (const auto& list : batch.lists) {
+    if (new_index(list[0]) < 0) continue;
+    part.lists.emplace_back();
+    for (const int64_t s : list) part.lists.back().push_back(new_index(s));
+  }
+  return part;
+}
 
 at::Tensor vec(const std::vector<double>& values) { return at::tensor(values, at::kDouble); }
 

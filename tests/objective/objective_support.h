@@ -19,6 +19,8 @@ Batch token_batch(const std::vector<std::vector<double>>& logps,
 Batch with_pairs(Batch batch);
 // Each value is the reward of a sequence.
 Batch reward_batch(const std::vector<double>& rewards);
+// The sequences named, in that order, with all that belongs to them: pairs and lists whole or not at all.
+Batch part_of(const Batch& batch, const std::vector<int64_t>& sequences);
 // Tokens and pairs of a fixed irregular batch of 3 pairs: lengths 1 to 4, distinct policy and reference.
 Batch three_pairs();
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "merit/objective/sft.h"
@@ -13,6 +14,24 @@ namespace merit::objective {
 namespace {
 
 using namespace testing;
+
+// The loss of a step of several micro-batches, as a trainer accumulates it.
+double accumulated(const Loss& loss, const std::vector<Batch>& parts) {
+  std::vector<double> sum, weight;
+  for (const Batch& part : parts) {
+    const std::vector<at::Tensor> weights = loss.weights(part);
+    const Result result = loss(part);
+    sum.resize(weights.size());
+    weight.resize(weights.size());
+    for (size_t t = 0; t < weights.size(); ++t) {
+      sum[t] += (result.terms[t].losses * result.terms[t].weight).sum().item<double>();
+      weight[t] += weights[t].sum().item<double>();
+    }
+  }
+  double total = 0;
+  for (size_t t = 0; t < sum.size(); ++t) total += sum[t] / weight[t];
+  return total;
+}
 
 TEST(Objectives, NamesAreDistinctAndFindable) {
   std::set<std::string> names;
@@ -83,17 +102,48 @@ TEST(Sft, GradientMatchesFiniteDifferences) {
 }
 
 TEST(Sft, F31_TheStepsNormaliserIsTheSameForEverySplit) {
-  const auto loss = find_objective("sft").make(Json::object());
-  const Batch first = token_batch({{-4}}), second = token_batch({{0, 0, 0}});
-  EXPECT_DOUBLE_EQ(loss_of(*loss, token_batch({{-4}, {0, 0, 0}})), 1.0);
-  // Accumulated: the sum of losses * weight over micro-batches, over the weight of the whole step.
-  double sum = 0, weight = 0;
-  for (const Batch* batch : {&first, &second}) {
-    weight += loss->weights(*batch)[0].sum().item<double>();
-    const Result result = (*loss)(*batch);
-    sum += (result.terms[0].losses * result.terms[0].weight).sum().item<double>();
+  EXPECT_DOUBLE_EQ(loss_of("sft", Json::object(), token_batch({{-4}, {0, 0, 0}})), 1.0);
+  EXPECT_DOUBLE_EQ(
+      accumulated(*find_objective("sft").make(Json::object()), {token_batch({{-4}}), token_batch({{0, 0, 0}})}), 1.0);
+}
+
+// three_pairs with everything that any objective without coupling reads.
+Batch everything() {
+  Batch batch = three_pairs();
+  batch.sumsq = vec({.3, .2, .5, .1, .4, .3, .2, .6, .3, .2, .5, .4, .1});
+  batch.divergence = vec({.1, .2, .3, .4, .5, .6, .7, .8, .9, 1, 1.1, 1.2, 1.3});
+  batch.prompt_begin = {0, 2, 2, 3, 4, 5, 7};
+  batch.prompt_logps = vec({-1, -.4, -2, -.3, -1.5, -.7, -.2});
+  batch.value_begin = {0, 1, 2, 3, 4, 5, 6};
+  batch.values = vec({.3, -1.2, 2, .1, .4, 1}).unsqueeze(1);
+  batch.value_targets = vec({1, 0, std::nan(""), .5, 1, 0}).unsqueeze(1);
+  batch.label = vec({1, 0, 1, 0, 0, 1});
+  batch.lists = {{0, 3}, {4, 1}, {2, 5}};
+  return batch;
+}
+
+TEST(Objectives, F31_WithoutCouplingASplitChangesNothing) {
+  const Batch whole = everything();
+  const std::vector<Batch> parts = {part_of(whole, {3, 0}), part_of(whole, {1, 4, 5, 2})};
+  const std::map<std::string, std::vector<Json>> more = {
+      {"dpo", {{{"loss_type", "sigmoid,sft"}, {"loss_weights", "1,0.5"}, {"use_weighting", true}, {"ld_alpha", 0.5}}}},
+      {"kto", {{{"loss_type", "apo_zero_unpaired"}}}},
+      {"plackett_luce", {{{"score", "policy"}}}},
+  };
+  int compared = 0;
+  for (const Objective& objective : objectives()) {
+    std::vector<Json> settings = {Json::object()};
+    if (const auto found = more.find(objective.name); found != more.end()) {
+      settings.insert(settings.end(), found->second.begin(), found->second.end());
+    }
+    for (const Json& one : settings) {
+      const auto loss = objective.make(one);
+      if (loss->coupling() != Coupling::kNone) continue;
+      EXPECT_NEAR(accumulated(*loss, parts), loss_of(*loss, whole), 1e-13) << objective.name << " " << one;
+      ++compared;
+    }
   }
-  EXPECT_DOUBLE_EQ(sum / weight, 1.0);
+  EXPECT_EQ(compared, 14);
 }
 
 TEST(Batch, F27_AnEmptyCompletionIsRefused) {

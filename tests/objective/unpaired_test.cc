@@ -126,6 +126,16 @@ TEST(Bco, HandDerivedWithTheRunningMean) {
   EXPECT_NEAR(metric((*loss)(without_mismatched()), "delta"), delta, 1e-15);
 }
 
+TEST(Bco, AShiftOfEveryLogRatioChangesNothing) {
+  const auto loss = find_objective("bco").make(Json::object()), shifted = find_objective("bco").make(Json::object());
+  Batch batch = without_mismatched(), moved = batch;
+  moved.ref_logps = batch.ref_logps - vec({6, 3, 3, 6});  // by 6 a sequence
+  loss->update(batch);
+  shifted->update(moved);
+  EXPECT_NEAR(loss_of(*shifted, moved), loss_of(*loss, batch), 1e-14);
+  EXPECT_NEAR(metric((*shifted)(moved), "delta") - metric((*loss)(batch), "delta"), .6, 1e-14);
+}
+
 TEST(Bco, StateIsSavedAndLoaded) {
   const auto loss = find_objective("bco").make(Json::object()), other = find_objective("bco").make(Json::object());
   loss->update(without_mismatched());

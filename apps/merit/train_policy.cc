@@ -91,7 +91,7 @@ int train_policy(const TrainCommand& options, const CLI::App& command) {
     Progress progress("reference log-probs", all.size(), "groups");
     std::optional<reward::Model> other;
     if (!options.reference.empty()) other.emplace(options.reference, options.model.resolve());
-    reference.emplace(other ? *other : model, all, out / "reference", options.read,
+    reference.emplace(other ? *other : model, !other, all, out / "reference", options.read,
                       [&](size_t done) { progress.add(done); });
     progress.finish();
   }

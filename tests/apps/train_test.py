@@ -45,6 +45,15 @@ def test_every_objective_lowers_its_loss(tmp_path, tiny, ranked, objective, tune
     assert len(losses) == 12 and losses[-1] < losses[0] - 1e-3, losses
 
 
+def test_f38_at_the_first_step_policy_and_reference_are_one(tmp_path, tiny, ranked):
+    assert train(ranked, tiny, tmp_path / "dpo", "dpo", "--batch-size", 5).returncode == 0
+    first = metrics(tmp_path / "dpo")[0]
+    assert first["loss"] == math.log(2) and first["rewards/margins"] == 0 and first["rewards/chosen"] == 0, first
+    assert train(ranked, tiny, tmp_path / "kto", "kto", "--batch-size", 5).returncode == 0
+    first = metrics(tmp_path / "kto")[0]
+    assert first["loss"] == 0.5 and first["kl"] == 0, first
+
+
 @pytest.mark.parametrize("objective", ["bradley_terry", "dpo", "kto", "orpo"])
 def test_how_a_step_is_split_changes_nothing_but_rounding(tmp_path, tiny, ranked, objective):
     lines = {}

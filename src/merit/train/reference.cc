@@ -64,8 +64,10 @@ std::vector<float> kept_or_computed(const reward::Model& model, std::span<const 
 
 }  // namespace
 
-Reference::Reference(const reward::Model& model, std::span<const Example> examples, const std::filesystem::path& cache,
-                     const nn::ReadOptions& options, const std::function<void(size_t)>& on_examples) {
+Reference::Reference(const reward::Model& model, bool own, std::span<const Example> examples,
+                     const std::filesystem::path& cache, const nn::ReadOptions& options,
+                     const std::function<void(size_t)>& on_examples)
+    : own_(own) {
   for (size_t begin = 0; begin < examples.size(); begin += kWindow) {
     stop_if_interrupted();
     const auto window = examples.subspan(begin, std::min(kWindow, examples.size() - begin));

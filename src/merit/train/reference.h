@@ -15,15 +15,18 @@ namespace merit::train {
 
 class Reference {
  public:
-  // Log-probs of every learned token of the examples. Files of a stopped run in `cache` are read back; `on_examples`
-  // is called with the number of examples done since the last call. Error(kInterrupted) after a stop signal.
-  Reference(const reward::Model& model, std::span<const Example> examples, const std::filesystem::path& cache,
+  // Log-probs of every learned token of the examples. `own`: the model is the policy before its first step. Files of a
+  // stopped run in `cache` are read back; `on_examples` is called with the number of examples done since the last call.
+  // Error(kInterrupted) after a stop signal.
+  Reference(const reward::Model& model, bool own, std::span<const Example> examples, const std::filesystem::path& cache,
             const nn::ReadOptions& options, const std::function<void(size_t)>& on_examples);
 
+  bool own() const { return own_; }
   // [T] float32 for the examples' learned tokens, in the order of structure_of().
   at::Tensor logps(std::span<const Example* const> examples) const;
 
  private:
+  bool own_;
   std::unordered_map<const Example*, std::vector<float>> logps_;
 };
 

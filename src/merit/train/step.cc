@@ -95,12 +95,15 @@ std::vector<Stepper::Micro> Stepper::split(std::span<const Example* const> examp
   return parts;
 }
 
-Batch Stepper::forward(std::span<const Example* const> examples) const {
+at::Tensor Stepper::reference_of(const Batch& batch, std::span<const Example* const> examples, bool at_start) const {
+  if (!(loss_.needs() & objective::kRefLogps)) return {};
+  MERIT_CHECK(reference_ != nullptr);
+  return at_start && reference_->own() ? batch.logps.detach().clone() : reference_->logps(examples);
+}
+
+Batch Stepper::forward(std::span<const Example* const> examples, bool at_start) const {
   Batch batch = policy_.forward(examples, loss_.needs());
-  if (loss_.needs() & objective::kRefLogps) {
-    MERIT_CHECK(reference_ != nullptr);
-    batch.ref_logps = reference_->logps(examples);
-  }
+  batch.ref_logps = reference_of(batch, examples, at_start);
   return batch;
 }
 
@@ -129,13 +132,13 @@ at::Tensor Stepper::value(const objective::Result& result, const std::vector<dou
   return sum;
 }
 
-StepResult Stepper::learn(std::span<const Example* const> examples) {
+StepResult Stepper::learn(std::span<const Example* const> examples, bool at_start) {
   const std::vector<Micro> parts = split(examples);
-  if (loss_.coupling() == objective::Coupling::kBatch) return coupled(parts, examples, true);
+  if (loss_.coupling() == objective::Coupling::kBatch) return coupled(parts, examples, true, at_start);
   const std::vector<double> all = totals(parts);
   StepResult step;
   for (const Micro& part : parts) {
-    const objective::Result result = loss_(forward(part));
+    const objective::Result result = loss_(forward(part, at_start));
     const at::Tensor loss = value(result, all, part);
     step.metrics.add(result.metrics);
     for (const Example* example : part) step.tokens += example->tokens();
@@ -149,11 +152,11 @@ StepResult Stepper::learn(std::span<const Example* const> examples) {
 StepResult Stepper::evaluate(std::span<const Example* const> examples) const {
   const at::NoGradGuard no_grad;
   const std::vector<Micro> parts = split(examples);
-  if (loss_.coupling() == objective::Coupling::kBatch) return coupled(parts, examples, false);
+  if (loss_.coupling() == objective::Coupling::kBatch) return coupled(parts, examples, false, false);
   const std::vector<double> all = totals(parts);
   StepResult step;
   for (const Micro& part : parts) {
-    const objective::Result result = loss_(forward(part));
+    const objective::Result result = loss_(forward(part, false));
     const at::Tensor loss = value(result, all, part);
     step.metrics.add(result.metrics);
     if (loss.defined()) step.loss += loss.item<double>();
@@ -161,12 +164,12 @@ StepResult Stepper::evaluate(std::span<const Example* const> examples) const {
   return step;
 }
 
-Batch Stepper::gather(std::span<const Micro> parts, std::span<const Example* const> examples) const {
+Batch Stepper::gather(std::span<const Micro> parts, std::span<const Example* const> examples, bool at_start) const {
   const at::NoGradGuard no_grad;
   Batch whole = structure_of(examples, loss_.needs());
   std::vector<std::vector<at::Tensor>> pieces(model_parts().size());
   for (const Micro& part : parts) {
-    const Batch batch = forward(part);
+    const Batch batch = policy_.forward(part, loss_.needs());
     for (size_t i = 0; i < pieces.size(); ++i) {
       const at::Tensor& piece = batch.*model_parts()[i];
       if (piece.defined()) pieces[i].push_back(piece.detach());
@@ -175,12 +178,13 @@ Batch Stepper::gather(std::span<const Micro> parts, std::span<const Example* con
   for (size_t i = 0; i < pieces.size(); ++i) {
     if (!pieces[i].empty()) whole.*model_parts()[i] = at::cat(pieces[i]);
   }
-  if (loss_.needs() & objective::kRefLogps) whole.ref_logps = reference_->logps(examples);
+  whole.ref_logps = reference_of(whole, examples, at_start);
   return whole;
 }
 
-StepResult Stepper::coupled(std::span<const Micro> parts, std::span<const Example* const> examples, bool learn) const {
-  Batch whole = gather(parts, examples);
+StepResult Stepper::coupled(std::span<const Micro> parts, std::span<const Example* const> examples, bool learn,
+                            bool at_start) const {
+  Batch whole = gather(parts, examples, at_start);
   const auto differentiable = {&Batch::logps, &Batch::prompt_logps, &Batch::values, &Batch::divergence};
   if (learn) {
     for (at::Tensor Batch::*part : differentiable) {
@@ -200,7 +204,7 @@ StepResult Stepper::coupled(std::span<const Micro> parts, std::span<const Exampl
   loss.backward();
   std::vector<int64_t> done(differentiable.size(), 0);
   for (const Micro& part : parts) {
-    const Batch batch = forward(part);
+    const Batch batch = policy_.forward(part, loss_.needs());
     std::vector<at::Tensor> outputs, grads;
     size_t i = 0;
     for (at::Tensor Batch::*member : differentiable) {

@@ -34,8 +34,9 @@ class Stepper {
   Stepper(const Policy& policy, objective::Loss& loss, const Reference* reference, int64_t token_budget)
       : policy_(policy), loss_(loss), reference_(reference), token_budget_(token_budget) {}
 
-  // Adds the gradients of the step's loss to the parameters. The objective's state moves.
-  StepResult learn(std::span<const Example* const> examples);
+  // Adds the gradients of the step's loss to the parameters. The objective's state moves. `at_start`: nothing has been
+  // learned yet, so a policy that is its own reference equals it to the bit.
+  StepResult learn(std::span<const Example* const> examples, bool at_start);
   // The loss alone; the objective's state stays.
   StepResult evaluate(std::span<const Example* const> examples) const;
 
@@ -43,14 +44,16 @@ class Stepper {
   using Micro = std::vector<const Example*>;
 
   std::vector<Micro> split(std::span<const Example* const> examples) const;
-  objective::Batch forward(std::span<const Example* const> examples) const;
+  objective::Batch forward(std::span<const Example* const> examples, bool at_start) const;
+  at::Tensor reference_of(const objective::Batch& batch, std::span<const Example* const> examples, bool at_start) const;
   // sum of losses * weight / total over terms; checks that it is finite.
   at::Tensor value(const objective::Result& result, const std::vector<double>& totals,
                    std::span<const Example* const> examples) const;
   std::vector<double> totals(std::span<const Micro> parts) const;
-  StepResult coupled(std::span<const Micro> parts, std::span<const Example* const> examples, bool learn) const;
+  StepResult coupled(std::span<const Micro> parts, std::span<const Example* const> examples, bool learn,
+                     bool at_start) const;
   // The whole step's tensors without gradients.
-  objective::Batch gather(std::span<const Micro> parts, std::span<const Example* const> examples) const;
+  objective::Batch gather(std::span<const Micro> parts, std::span<const Example* const> examples, bool at_start) const;
 
   const Policy& policy_;
   objective::Loss& loss_;

@@ -138,7 +138,7 @@ class Run {
   }
 
   int64_t step(TrainReport& report) {
-    const StepResult result = stepper_.learn(batch(state_.step));
+    const StepResult result = stepper_.learn(batch(state_.step), state_.step == 0);
     const double norm = optimiser_.scale_gradients(1);
     optimiser_.clip(norm, options_.max_grad_norm);
     const double rate = schedule_.at(state_.step);

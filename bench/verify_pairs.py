@@ -325,10 +325,85 @@ def named(r):
     return f"{x}={a}", str(a), str(a + 1)
 
 
+def derivative(r):
+    a, n, k = r.randint(1, 9), r.randint(2, 7), r.randint(1, 5)
+    kind = r.randrange(3)
+    if kind == 0:
+        return rf"{a * n}x^{{{n - 1}}}", rf"\frac{{d}}{{dx}} {a}x^{{{n}}}", rf"\frac{{d}}{{dx}} {a}x^{{{n + 1}}}"
+    if kind == 1:
+        return rf"{k}\cos({k}x)", rf"\frac{{d}}{{dx}} \sin({k}x)", rf"\frac{{d}}{{dx}} \cos({k}x)"
+    return rf"({k}x+1)e^{{{k}x}}", rf"\frac{{d}}{{dx}} (xe^{{{k}x}})", rf"\frac{{d}}{{dx}} (xe^{{{k + 1}x}})"
+
+
+def polynomial_integral(r):
+    a, b = sorted(r.sample(range(-4, 7), 2))
+    p = [r.randint(-6, 6) for _ in range(3)] + [r.randint(1, 6)]
+    value = sum(Fraction(c, k + 1) * (Fraction(b) ** (k + 1) - Fraction(a) ** (k + 1)) for k, c in enumerate(p))
+    return frac(value), rf"\int_{{{a}}}^{{{b}}} ({poly(p)}) \, dx", rf"\int_{{{a}}}^{{{b}}} ({poly([p[0] + 1, *p[1:]])}) \, dx"
+
+
+def elementary_integral(r):
+    k = r.randint(1, 6)
+    kind = r.randrange(5)
+    if kind == 0:
+        return frac(Fraction(2, k)), rf"\int_0^{{\pi/{k}}} \sin({k}x) \, dx", rf"\int_0^{{\pi/{k}}} \sin({k + 1}x) \, dx"
+    if kind == 1:
+        return rf"\frac{{e^{{{k}}}-1}}{{{k}}}", rf"\int_0^1 e^{{{k}x}} \, dx", rf"\int_0^1 e^{{{k + 1}x}} \, dx"
+    if kind == 2:
+        return rf"\ln {k + 1}", rf"\int_1^{{{k + 1}}} \frac{{dx}}{{x}}", rf"\int_1^{{{k + 2}}} \frac{{dx}}{{x}}"
+    if kind == 3:
+        return rf"\frac{{\pi}}{{{4 * k}}}", rf"\int_0^{{{k}}} \frac{{1}}{{x^2+{k * k}}} \, dx", rf"\int_0^{{{k}}} \frac{{1}}{{x^2+{k * k + 1}}} \, dx"
+    return rf"\frac{{{k * k}\pi}}{{4}}", rf"\int_0^{{{k}}} \sqrt{{{k * k}-x^2}} \, dx", rf"\int_0^{{{k}}} \sqrt{{{k * k}+x^2}} \, dx"
+
+
+def limit_at_a_point(r):
+    a, b = r.randint(1, 9), r.randint(1, 9)
+    kind = r.randrange(3)
+    if kind == 0:
+        return frac(Fraction(a, b)), rf"\lim_{{x \to 0}} \frac{{\sin {a}x}}{{{b}x}}", rf"\lim_{{x \to 0}} \frac{{\sin {a + 1}x}}{{{b}x}}"
+    if kind == 1:
+        return str(2 * a), rf"\lim_{{x \to {a}}} \frac{{x^2-{a * a}}}{{x-{a}}}", rf"\lim_{{x \to {a}}} \frac{{x^2-{a * a}}}{{x+{a}}}"
+    return frac(Fraction(a * a, 2)), rf"\lim_{{x \to 0}} \frac{{1-\cos {a}x}}{{x^2}}", rf"\lim_{{x \to 0}} \frac{{1-\cos {a + 1}x}}{{x^2}}"
+
+
+def limit_at_infinity(r):
+    a, b, c, d = (r.randint(1, 9) for _ in range(4))
+    kind = r.randrange(3)
+    if kind == 0:
+        return frac(Fraction(a, b)), rf"\lim_{{n \to \infty}} \frac{{{a}n^2+{c}}}{{{b}n^2-{d}n}}", rf"\lim_{{n \to \infty}} \frac{{{a + 1}n^2+{c}}}{{{b}n^2-{d}n}}"
+    if kind == 1:
+        return rf"e^{{{a}}}", rf"\lim_{{n \to \infty}} \left(1+\frac{{{a}}}{{n}}\right)^n", rf"\lim_{{n \to \infty}} \left(1+\frac{{{a}}}{{n}}\right)^{{2n}}"
+    return frac(Fraction(a, 2)), rf"\lim_{{x \to \infty}} (\sqrt{{x^2+{a}x}}-x)", rf"\lim_{{x \to \infty}} (\sqrt{{x^2+{a + 1}x}}-x)"
+
+
+def infinite_sum(r):
+    a, b = r.randint(1, 9), r.randint(2, 12)
+    kind = r.randrange(5)
+    if kind == 0:
+        return frac(Fraction(a * b, b - 1)), rf"\sum_{{k=0}}^{{\infty}} \frac{{{a}}}{{{b}^k}}", rf"\sum_{{k=1}}^{{\infty}} \frac{{{a}}}{{{b}^k}}"
+    if kind == 1:
+        return frac(Fraction(b, (b - 1) ** 2)), rf"\sum_{{k=1}}^{{\infty}} \frac{{k}}{{{b}^k}}", rf"\sum_{{k=1}}^{{\infty}} \frac{{k+1}}{{{b}^k}}"
+    if kind == 2:
+        return frac(Fraction(1, a)), rf"\sum_{{n={a}}}^{{\infty}} \frac{{1}}{{n(n+1)}}", rf"\sum_{{n={a + 1}}}^{{\infty}} \frac{{1}}{{n(n+1)}}"
+    if kind == 3:
+        return rf"\frac{{{a}\pi^2}}{{6}}", rf"\sum_{{k=1}}^{{\infty}} \frac{{{a}}}{{k^2}}", rf"\sum_{{k=1}}^{{\infty}} \frac{{{a}}}{{k^4}}"
+    return rf"e^{{{a}}}", rf"\sum_{{k=0}}^{{\infty}} \frac{{{a}^k}}{{k!}}", rf"\sum_{{k=1}}^{{\infty}} \frac{{{a}^k}}{{k!}}"
+
+
+def piecewise(r):
+    a, b, c = r.randint(1, 9), nonzero(r, -9, 9), r.randint(-5, 5)
+    def cases(first, second, *order):
+        rows = [rf"{first} & x \ge {c}", rf"{second} & x < {c}"]
+        return r"\begin{cases}" + r" \\ ".join(rows[k] for k in order) + r"\end{cases}"
+    square = f"x^2{2 * a:+d}x{a * a:+d}"
+    return cases(f"(x+{a})^2", f"x{b:+d}", 0, 1), cases(square, f"{b}+x", 1, 0), cases(square, f"x{b + 1:+d}", 0, 1)
+
+
 FAMILIES = [fraction_forms, decimals, mixed, large, scientific, simple_root, rational_denominator, nested_root, cube_root,
             expansion, two_variables, partial_fractions, exact_angle, angle_sum, double_angle, pythagoras, logarithm, log_sum,
             log_base, exponents, power_law, complex_product, complex_quotient, finite_set, point, interval, union, plus_minus,
-            line, inequality, matrix, counting, finite_sum, pi_multiple, distance, hyperbolic, named]
+            line, inequality, matrix, counting, finite_sum, pi_multiple, distance, hyperbolic, named, derivative,
+            polynomial_integral, elementary_integral, limit_at_a_point, limit_at_infinity, infinite_sum, piecewise]
 
 
 def pairs(count, seed):

@@ -75,6 +75,40 @@ TEST(Notation, Structures) {
           {"\\text{no solution}", "\\emptyset", "\\{0\\}"}});
 }
 
+TEST(Notation, AnswersInTheirTexts) {
+  struct Text {
+    const char* reference;
+    const char* response;
+    Outcome outcome;
+  };
+  const Text cases[] = {
+      {"5", "I think so.\n<answer>5</answer>", Outcome::kCorrect},
+      {"5", "<answer>6</answer> <answer> 5 apples </answer> or 7", Outcome::kCorrect},
+      {"5", "It is 5. <answer>5", Outcome::kUnknown},  // cut off
+      {"B", "The correct option is (B).", Outcome::kCorrect},
+      {"B", "The best choice is **C**", Outcome::kIncorrect},
+      {"2, 3", "So x = 2 or x = 3", Outcome::kCorrect},
+      {"3", "So x = 2 or x = 3", Outcome::kIncorrect},
+      {"(1,2)", "The point is (1, 2).", Outcome::kCorrect},
+      {"2", "The point is (1, 2).", Outcome::kIncorrect},
+      {"10:30 AM", "The train leaves at 10:30 a.m.", Outcome::kCorrect},
+      {"10:30 AM", "The train leaves at 10:30 p.m.", Outcome::kIncorrect},
+      {"2024-03-05", "The answer is March 5, 2024.", Outcome::kCorrect},
+      {"3", "The answer is three.", Outcome::kCorrect},
+      {"3", "The answer is four.", Outcome::kIncorrect},
+      {"3", "\\boxed{\\text{3 apples}}", Outcome::kCorrect},
+      {"x_1=2, x_2=3", "\\boxed{3, 2}", Outcome::kCorrect},
+      {"\\mathbb{R}", "\\boxed{\\text{all real numbers}}", Outcome::kCorrect},
+      {"3", "\\boxed{\\operatorname{Re}(3+4i)}", Outcome::kCorrect},
+      {"y'=2x", "\\boxed{2x}", Outcome::kCorrect},
+      {"f'(x)=2x", "\\boxed{f'(x)=3x}", Outcome::kIncorrect},
+  };
+  for (const Text& c : cases) {
+    const Verdict v = verify_answer(c.response, c.reference, AnswerKind::kMath);
+    EXPECT_EQ(v.outcome, c.outcome) << c.reference << " and " << c.response << ": " << v.extracted << ", " << v.reason;
+  }
+}
+
 TEST(Notation, SystemsThatAreNotLinearAreNotGuessed) {
   // The same two points; and equations that differ one by one.
   EXPECT_EQ(check("x^2+y^2=2, x=y", "x^2=1, x=y").outcome, Outcome::kUnknown);

@@ -12,6 +12,7 @@
 #include "merit/verify/real_set.h"
 #include "merit/verify/relation.h"
 #include "merit/verify/units.h"
+#include "merit/verify/vocabulary.h"
 
 namespace merit::verify {
 namespace {
@@ -102,7 +103,7 @@ Expr without_names(const Expr& e, std::string& name) {
     out.kids[k] = stated_value(e.kids[k], one);
     if (k == 0) {
       common = one;
-    } else if (one != common && !one.empty()) {
+    } else if (one != common && (!one.empty() || e.kids[k].op == Op::kRelation)) {
       return e;
     }
   }
@@ -484,6 +485,13 @@ class Comparer {
            words == "no real solution" || words == "no real solutions";
   }
 
+  static bool says_everything(const Expr& e, const std::string& words) {
+    if (e.op == Op::kNamedSet && e.name == "R") return true;
+    const auto infinite = [](const Expr& k) { return contains(k, Op::kInfinity); };
+    if (e.op == Op::kInterval) return std::all_of(e.kids.begin(), e.kids.end(), infinite);
+    return words == "all real numbers" || words == "all reals" || words == "all real number";
+  }
+
   Decision texts(const Expr& a, const Expr& b) {
     const auto words = [](const Expr& e) {
       return e.op == Op::kText                           ? e.name
@@ -494,6 +502,13 @@ class Comparer {
     // "yes" was read as y e s; an empty set may be said in words.
     if (x.empty()) x = spelled(a);
     if (y.empty()) y = spelled(b);
+    const auto number = [&](const Expr& e, const std::string& word) {
+      const auto n = e.op == Op::kText ? number_named(word) : std::nullopt;
+      return n ? std::optional(number_expr(*n)) : std::nullopt;
+    };
+    if (const auto n = number(a, x); n && is_value(b) && !number(b, y)) return read_as("reading: number word", *n, b);
+    if (const auto n = number(b, y); n && is_value(a) && !number(a, x)) return read_as("reading: number word", a, *n);
+    if (says_everything(a, x) && says_everything(b, y)) return equal_by("reading: all real numbers");
     if (says_nothing(a, x) && says_nothing(b, y)) return equal_by("reading: no solution");
     if (x.empty() || y.empty()) return different("kinds", "words against mathematics");
     return x == y ? equal_by("text") : different("text", "different words");
@@ -517,6 +532,9 @@ class Comparer {
     if (both) return systems(a, b);
     if (const auto values = named_values(a); values && b.op == Op::kTuple) return named_tuple(*values, b);
     if (const auto values = named_values(b); values && a.op == Op::kTuple) return named_tuple(*values, a);
+    // x_1 = 2, x_2 = 3 against 2, 3
+    if (std::vector<Expr> items; named_values(a) && elements(b, items)) return named_set(*named_values(a), items);
+    if (std::vector<Expr> items; named_values(b) && elements(a, items)) return named_set(items, *named_values(b));
     // A relation against a set: only what the reference asks for.
     const bool reference_is_relation = a.op == Op::kRelation || is_relation_list(a);
     const auto& solutions = reference_is_relation ? x : y;
@@ -559,6 +577,11 @@ class Comparer {
       values.push_back(std::move(named[k].second));
     }
     return values;
+  }
+  Decision named_set(const std::vector<Expr>& a, const std::vector<Expr>& b) {
+    Decision out = without_order(a, b);
+    if (out.equal()) out.rule = "reading: named values as a set";
+    return out;
   }
   Decision named_tuple(const std::vector<Expr>& values, const Expr& tuple) {
     Expr other = tuple;

@@ -161,6 +161,20 @@ std::optional<Form> Forms::inverse_angle(const Expr& e) {
   return std::nullopt;
 }
 
+// Of a sum of real terms and i times real terms; nothing for others.
+std::optional<Form> Forms::real_part(const Form& f, bool imaginary) {
+  if (!f.bottom.is_one()) return std::nullopt;
+  Poly out;
+  for (const Term& term : f.top.terms) {
+    Monomial rest = term.monomial;
+    const bool turned = !rest.empty() && rest[0] == kHalfTurnRoot;
+    if (turned) rest.erase(rest.begin());
+    if (!is_real(rest)) return std::nullopt;
+    if (turned == imaginary) out = merit::verify::add(out, Poly(Term{std::move(rest), term.coefficient}), budget_);
+  }
+  return form(std::move(out));
+}
+
 Form Forms::absolute(const Expr& e) {
   const Form f = from(e);
   if (symbols_of(e).empty()) {
@@ -334,6 +348,9 @@ Form Forms::call(const Expr& e) {
   if (name == "sech") return invert(hyperbolic(from(x), false));
   if (name == "csch") return invert(hyperbolic(from(x), true));
   if (name == "abs") return absolute(x);
+  if ((name == "re" || name == "im") && symbols_of(x).empty()) {
+    if (auto part = real_part(from(x), name == "im")) return std::move(*part);
+  }
   if (name == "zeta") {
     const auto n = whole(x);
     if (n && *n > 0 && *n <= 40 && *n % 2 == 0) return from(zeta_of_even(*n));

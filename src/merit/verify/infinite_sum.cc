@@ -41,7 +41,16 @@ class Sum {
   Expr at(const Expr& e, int64_t k) { return substitute(e, k_, number_expr(k)); }
   Form ratio(const Expr& e) {
     const Expr next = substitute(e, k_, plus(symbol_expr(k_), number_expr(1)));
-    return forms_.multiply(forms_.from(next), forms_.invert(forms_.from(e)));
+    Form f = forms_.multiply(forms_.from(next), forms_.invert(forms_.from(e)));
+    // What the denominator's first term has besides powers of k is divided out of all.
+    Monomial common;
+    for (const Factor& factor : f.bottom.terms[0].monomial) {
+      if (forms_.atom(factor.atom).kind != Atom::Kind::kSymbol) common.push_back(factor);
+    }
+    if (common.empty()) return f;
+    const Form inverse{Poly(Term{power(common, -1, 1), Exact(1)}), Poly(Exact(1))};
+    return {forms_.multiply(Form{f.top, Poly(Exact(1))}, inverse).top,
+            forms_.multiply(Form{f.bottom, Poly(Exact(1))}, inverse).top};
   }
   bool is_below_one(const Expr& r) {
     Ball value;

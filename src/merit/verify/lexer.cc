@@ -282,7 +282,9 @@ class Lexer {
     const std::string_view content = text_.substr(i_ + 1, end - i_ - 1);
     // A command that a cut-off text leaves open holds what follows.
     const bool words = std::any_of(content.begin(), content.end(), is_letter);
-    if (words && content.find_first_of("\\$") == std::string_view::npos && end < text_.size()) {
+    const std::string_view inner = trim(content);
+    const bool amount = !inner.empty() && is_digit(inner[0]);  // "3 apples"
+    if (words && !amount && content.find_first_of("\\$") == std::string_view::npos && end < text_.size()) {
       if (name.starts_with("operatorname") || name == "mathop") {
         push(Tok::kCommand, trim(content));
       } else {

@@ -37,6 +37,17 @@ std::optional<std::string_view> boxed(std::string_view text) {
   return kNone;
 }
 
+// The last <answer>...</answer>; one that is cut off is empty.
+std::optional<std::string_view> tagged(std::string_view text) {
+  constexpr std::string_view kOpen = "<answer>";
+  const size_t at = text.rfind(kOpen);
+  if (at == std::string_view::npos) return std::nullopt;
+  const size_t start = at + kOpen.size();
+  const size_t end = text.find("</answer>", start);
+  if (end == std::string_view::npos) return kNone;
+  return trim(text.substr(start, end - start));
+}
+
 // "####" is also a Markdown heading: it marks an answer on the last line, or where a number follows.
 std::optional<std::string_view> marked_line(std::string_view text) {
   text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
@@ -97,6 +108,22 @@ std::optional<std::string_view> stated(std::string_view text) {
   return std::nullopt;
 }
 
+// "The correct option is (B).": only before a letter.
+std::optional<std::string_view> chosen(std::string_view text) {
+  const std::string lower = to_lower_ascii(text);
+  for (const std::string_view mark : {"option is", "choice is"}) {
+    const size_t at = lower.rfind(mark);
+    if (at == std::string::npos) continue;
+    std::string_view rest = trim(line_from(text, at + mark.size()));
+    while (!rest.empty() && std::string_view(".*_:() ").find(rest.back()) != std::string_view::npos)
+      rest.remove_suffix(1);
+    while (!rest.empty() && std::string_view("*_:( ").find(rest.front()) != std::string_view::npos)
+      rest.remove_prefix(1);
+    if (rest.size() == 1 && is_letter(rest[0])) return rest;
+  }
+  return std::nullopt;
+}
+
 // The form that MATH's prompts ask for: "Final Answer: The final answer is $5$. I hope it is correct."
 std::optional<std::string_view> hoped(std::string_view text) {
   const size_t hope = text.rfind(". I hope it is correct");
@@ -115,8 +142,10 @@ std::optional<std::string_view> hoped(std::string_view text) {
 std::optional<MarkedAnswer> find_mark(std::string_view text) {
   if (const auto found = hoped(text)) return MarkedAnswer{Mark::kAnswerIs, *found};
   if (const auto found = boxed(text)) return MarkedAnswer{Mark::kBoxed, *found};
+  if (const auto found = tagged(text)) return MarkedAnswer{Mark::kTag, *found};
   if (const auto found = marked_line(text)) return MarkedAnswer{Mark::kLine, *found};
   if (const auto found = stated(text)) return MarkedAnswer{Mark::kAnswerIs, *found};
+  if (const auto found = chosen(text)) return MarkedAnswer{Mark::kAnswerIs, *found};
   return std::nullopt;
 }
 

@@ -9,6 +9,7 @@ namespace merit::verify {
 
 enum class Mark {
   kBoxed,     // \boxed{...}
+  kTag,       // <answer>...</answer>
   kLine,      // a line that starts with "####" or "A:"
   kAnswerIs,  // "answer is ...", "answer: ..."
 };

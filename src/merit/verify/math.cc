@@ -210,6 +210,33 @@ const char* why_no_number(const Expr& e) {
   return symbols_of(e).empty() ? "not a number" : "a variable";
 }
 
+// "So x = 2 or x = 3": the word before says nothing.
+std::string_view without_connective(std::string_view text) {
+  for (const std::string_view word : {"so", "thus", "therefore", "hence", "then"}) {
+    if (text.size() <= word.size() || to_lower_ascii(text.substr(0, word.size())) != word) continue;
+    const char next = text[word.size()];
+    if (next == ' ' || next == ',') return trim(text.substr(word.size() + 1));
+  }
+  return text;
+}
+
+// The brackets around the last number of a text, if they hold several things: "The point is (1, 2)." Empty if not.
+std::string_view last_group(std::string_view plain) {
+  const size_t last = plain.find_last_of("0123456789");
+  if (last == std::string_view::npos) return {};
+  const size_t line = plain.rfind('\n', last) + 1;
+  int depth = 0;
+  for (size_t i = last; i-- > line;) {
+    if (plain[i] == ')' || plain[i] == ']') ++depth;
+    if ((plain[i] != '(' && plain[i] != '[') || depth-- > 0) continue;
+    const size_t end = plain.find_first_of(")]\n", last);
+    if (end == std::string_view::npos || plain[end] == '\n') return {};
+    const std::string_view group = plain.substr(i, end + 1 - i);
+    return group.find(',') != std::string_view::npos && !is_prose(group) ? group : std::string_view();
+  }
+  return {};
+}
+
 // Looks for an answer: any mathematics, or one number only, so that what else is read leads to no answer.
 class Finder {
  public:
@@ -290,6 +317,9 @@ Reading Finder::sentence(std::string_view text) const {
   if (end == std::string_view::npos || start == std::string_view::npos || start > end) return unreadable("no answer");
   const std::string_view whole = text.substr(start, end + 1 - start);
   const bool prose = is_prose(whole);
+  if (!number_) {
+    if (auto date = date_of(whole)) return std::move(*date);
+  }
   if (!prose) {
     Reading reading = parsed(whole);
     if (reading.readable) return reading;
@@ -307,7 +337,7 @@ Reading Finder::sentence(std::string_view text) const {
 }
 
 Reading Finder::last_of_text(std::string_view text) const {
-  text = trim(text);
+  text = without_connective(trim(text));
   if (text.size() <= 400 && text.find('\n') == std::string_view::npos && !is_prose(text)) {
     Reading reading = parsed(text.substr(0, text.find_last_not_of(".;,:? ") + 1));
     if (reading.readable) return reading;
@@ -322,7 +352,12 @@ Reading Finder::last_of_text(std::string_view text) const {
       if (reading.readable) return reading;
     }
   }
-  const FoundNumber found = last_number(plain_math(text));
+  const std::string plain = plain_math(text);
+  if (const std::string_view group = last_group(plain); !group.empty()) {
+    Reading reading = parsed(group);
+    if (reading.readable || number_) return reading;
+  }
+  const FoundNumber found = last_number(plain);
   if (!found.text.empty()) {
     return found.several ? unreadable("several statements", found.text) : parsed(found.text);
   }
@@ -341,7 +376,9 @@ Reading Finder::find(std::string_view text, const std::optional<MarkedAnswer>& m
   }
   Reading reading = sentence(marked->text);
   // "The answer is below": such words mark nothing.
-  const bool words_only = number_ ? reading.reason == "no number" : reading.expr.op == Op::kText;
+  const bool words_only =
+      number_ ? reading.reason == "no number"
+              : reading.expr.op == Op::kText && reading.expr.name.find_first_of("0123456789") == std::string::npos;
   const bool nothing = marked->mark == Mark::kAnswerIs && words_only && marked->text.size() + 2 < text.size();
   if (!nothing) return reading;
   Reading last = last_of_text(text);

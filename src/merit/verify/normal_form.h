@@ -88,6 +88,7 @@ class Forms {
   Form hyperbolic(const Form& f, bool sine);
   std::optional<Form> inverse_angle(const Expr& e);
   Form absolute(const Expr& e);
+  std::optional<Form> real_part(const Form& f, bool imaginary);
   Form factorial(const Expr& e);
   Form binomial(const Expr& e);
   Form series(const Expr& e);

@@ -165,6 +165,14 @@ Expr Parser::text() {
 
 // "pm", "P.M.": 1, "am": 0, neither: -1; it is passed over.
 int Parser::half_of_day() {
+  // "a.m." outside of a text command is three signs and more.
+  const bool letters = is_word(here(), "a") || is_word(here(), "p");
+  if (letters && ahead(1).sign('.') && is_word(ahead(2), "m")) {
+    const int half = is_word(here(), "p") ? 1 : 0;
+    for (int k = 0; k < 3; ++k) skip();
+    take_sign('.');
+    return half;
+  }
   for (const char* half : {"am", "pm", "a.m.", "p.m.", "a.m", "p.m"}) {
     if (!is_word(here(), half)) continue;
     skip();

@@ -20,6 +20,7 @@ bool Parser::starts_primary() {
           t.text == "AM" || t.text == "PM") {
         return false;
       }
+      if ((t.text == "a" || t.text == "p") && ahead(1).sign('.') && is_word(ahead(2), "m")) return false;  // a.m.
       return t.text.size() == 1 || !is_unit_word(t.text);
     }
     case Tok::kCommand:
@@ -139,6 +140,15 @@ Expr Parser::word() {
     skip();
   }
   Expr e = letter(c);
+  std::string primes;
+  while (here().sign('\'') && !here().space) {
+    primes += '\'';
+    skip();
+  }
+  if (!primes.empty() && ahead(0).kind != Tok::kNumber) {
+    if (here().sign('(') && !here().space) return named_function(c + primes);
+    return symbol_expr(c + primes);
+  }
   const bool named = i_ > 0 && here().sign('(') && !here().space &&
                      (c == 'f' || c == 'g' || c == 'h' || c == 'F' || c == 'G' || c == 'P');
   if (named) return named_function(std::string(1, c));

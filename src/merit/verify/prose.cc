@@ -88,13 +88,23 @@ bool ends_clause(std::string_view word) {
 using Words = std::vector<std::string_view>;
 
 // "cm", "km/h"; not "in", which is a word.
-bool is_unit(std::string_view word) { return word.size() > 1 && word != "in" && find_unit(word).has_value(); }
+bool is_unit(std::string_view word) {
+  return word.size() > 1 && word != "in" && word.find('.') == std::string_view::npos && find_unit(word).has_value();
+}
+
+bool is_half_of_day(std::string_view word) {
+  const std::string lower = to_lower_ascii(word);
+  return lower == "am" || lower == "pm" || lower == "a.m" || lower == "p.m";
+}
 
 // words[first .. last], which stand in one line, with a scale word or a unit behind.
 std::string span(const Words& words, size_t first, size_t last) {
   if (last - first > kMaxWord) return std::string(bare(words[last]));
   if (last + 1 < words.size() && !ends_clause(words[last]) && is_scale(words[last + 1])) ++last;
-  if (last + 1 < words.size() && !ends_clause(words[last]) && is_unit(bare(words[last + 1]))) ++last;
+  if (last + 1 < words.size() && !ends_clause(words[last]) &&
+      (is_unit(bare(words[last + 1])) || is_half_of_day(bare(words[last + 1])))) {
+    ++last;
+  }
   const char* begin = words[first].data();
   std::string_view text = bare({begin, static_cast<size_t>(words[last].data() + words[last].size() - begin)});
   // "5-year-old"

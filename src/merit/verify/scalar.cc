@@ -11,6 +11,7 @@
 namespace merit::verify {
 namespace {
 
+constexpr uint64_t kCalculusWork = Budget::kDefault / 4;  // its results have to be compared too
 constexpr double kMaxSeparation = 12'000;
 
 Decision equal_by(const char* rule) { return {Answer::kEqual, rule, "equal"}; }
@@ -283,9 +284,12 @@ Decision compare_closed(const Expr& a, const Expr& b, Budget& budget) {
 
 Decision compare_scalars(const Expr& a, const Expr& b, Budget& budget) {
   try {
-    if (has_calculus(a) || has_calculus(b))
-      return compare_closed(without_calculus(a, budget), without_calculus(b, budget), budget);
-    return compare_closed(a, b, budget);
+    if (!has_calculus(a) && !has_calculus(b)) return compare_closed(a, b, budget);
+    const uint64_t share = std::min(budget.left(), kCalculusWork);
+    Budget own(share);
+    const Expr x = without_calculus(a, own), y = without_calculus(b, own);
+    budget.spend(share - own.left());
+    return compare_closed(x, y, budget);
   } catch (const Undecided& why) {
     return unknown(why.reason);
   }

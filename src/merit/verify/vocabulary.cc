@@ -70,6 +70,16 @@ bool is_symbol_command(std::string_view command) { return among(kSymbols, comman
 bool is_decoration(std::string_view command) { return among(kDecorations, command); }
 bool ends_factor(std::string_view command) { return among(kEnds, command); }
 
+std::optional<int64_t> number_named(std::string_view word) {
+  constexpr std::array kNumbers = std::to_array<std::string_view>(
+      {"zero",     "one",     "two",     "three",     "four",     "five",     "six",
+       "seven",    "eight",   "nine",    "ten",       "eleven",   "twelve",   "thirteen",
+       "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"});
+  const auto found = std::find(kNumbers.begin(), kNumbers.end(), word);
+  if (found == kNumbers.end()) return std::nullopt;
+  return found - kNumbers.begin();
+}
+
 std::optional<int64_t> scale_named(std::string_view word) {
   for (const auto& [name, factor] : kScales) {
     if (name == word) return factor;

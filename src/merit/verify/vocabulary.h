@@ -17,6 +17,8 @@ bool is_symbol_command(std::string_view command);
 bool is_decoration(std::string_view command);
 // A command with which no value begins.
 bool ends_factor(std::string_view command);
+// "three" is 3, up to twenty.
+std::optional<int64_t> number_named(std::string_view word);
 // "million"
 std::optional<int64_t> scale_named(std::string_view word);
 

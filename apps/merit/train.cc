@@ -81,6 +81,9 @@ void bind_trainer(CLI::App& app, TrainCommand& options) {
   app.add_flag("--use-dora", options.lora.dora, "Learn the norm of each row too")->group(group);
   app.add_flag("--stored-base", options.stored, "LoRA on the base as its file has it: less memory, a little slower")
       ->group(group);
+  number("--attributes", options.attributes, "Columns with a response's numbers, for attribute_regression");
+  app.add_option("--step-separator", options.step_separator, "Behind each step, for step_labels; a line break")
+      ->group(group);
   number("--reference", options.reference, "The reference model; none: this one before training");
 }
 

@@ -24,6 +24,8 @@ struct TrainCommand {
   train::TrainOptions train;
   nn::AdapterOptions lora;
   bool stored = false;
+  std::vector<std::string> attributes;
+  std::string step_separator = "\n";
   std::string eval;       // a file of held-out groups
   std::string reference;  // another model; empty: this one before training
 

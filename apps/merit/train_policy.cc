@@ -41,9 +41,9 @@ void check_output(const OutputOptions& output) {
   }
 }
 
-train::Examples examples_of(const reward::Model& model, GroupStream& stream, objective::Needs needs, int64_t block) {
+train::Examples examples_of(const reward::Model& model, GroupStream& stream, const train::ExampleOptions& options) {
   const std::vector<data::Group> groups = stream.take(SIZE_MAX);
-  train::Examples examples = train::make_examples(model, groups, needs, block);
+  train::Examples examples = train::make_examples(model, groups, options);
   if (!examples.items.empty()) return examples;
   std::string reasons;
   for (const auto& [reason, count] : examples.left_out) reasons += fmt::format("; {}: {}", reason, count);
@@ -56,9 +56,6 @@ void refuse(const std::string& name, const objective::Loss& loss) {
     fail(ErrorKind::kUnsupported, "{} needs the divergence to another model at every token, which is not built yet",
          name);
   }
-  if (loss.needs() & objective::kValueTargets) {
-    fail(ErrorKind::kUnsupported, "{} needs labels of steps or attributes, which the trainer does not read yet", name);
-  }
 }
 
 }  // namespace
@@ -66,18 +63,25 @@ void refuse(const std::string& name, const objective::Loss& loss) {
 int train_policy(const TrainCommand& options, const CLI::App& command) {
   const auto loss = objective::find_objective(options.objective).make(options.objective_settings());
   refuse(options.objective, *loss);
+  if (options.objective == "attribute_regression" && options.attributes.empty()) {
+    fail(ErrorKind::kUsage, "attribute_regression needs --attributes: the columns with a response's numbers");
+  }
   check_output(options.output);
   const fs::path out(options.output.out);
   const reward::Model model(options.model.model, options.model.resolve());
 
+  const train::ExampleOptions wanted = {.needs = loss->needs(),
+                                        .block = options.train.batch_size,
+                                        .attributes = options.attributes,
+                                        .step_separator = options.step_separator};
   GroupStream stream(options.data);
-  const train::Examples examples = examples_of(model, stream, loss->needs(), options.train.batch_size);
+  const train::Examples examples = examples_of(model, stream, wanted);
   train::Examples held_out;
   if (!options.eval.empty()) {
     DataOptions data = options.data;
     data.data = options.eval;
     GroupStream other(data);
-    held_out = examples_of(model, other, loss->needs(), options.train.batch_size);
+    held_out = examples_of(model, other, wanted);
   }
 
   std::vector<train::Example> all = examples.items;
@@ -104,7 +108,8 @@ int train_policy(const TrainCommand& options, const CLI::App& command) {
   how.lora.seed = options.train.seed;
   how.dtype = model.dtype();
   how.stored = options.stored;
-  how.head = loss->needs() & objective::kValues;
+  const auto outputs = static_cast<int64_t>(std::max<size_t>(1, options.attributes.size()));
+  how.outputs = loss->needs() & objective::kValues ? outputs : 0;
   how.seed = options.train.seed;
   train::Policy policy(model, how);
 

@@ -68,6 +68,34 @@ def test_how_a_step_is_split_changes_nothing_but_rounding(tmp_path, tiny, ranked
             assert math.isclose(small[name], large[name], rel_tol=1e-6), (name, small, large)
 
 
+def test_a_process_head_learns_which_steps_are_right(tmp_path, tiny):
+    items = [{"id": f"s{i}", "prompt": f"Count from {i}", "completions": [f"{i}", f"{i + 1}" if i % 2 else "zzz", "end"],
+              "labels": [True, bool(i % 2), bool(i % 2)]} for i in range(8)]
+    data = write_rows(tmp_path / "steps.jsonl", items)
+    result = train(data, tiny, tmp_path / "out", "step_labels", "--batch-size", 8, "--max-steps", 40, "--learning-rate", 1e-2)
+    assert result.returncode == 0, result.stderr
+    lines = metrics(tmp_path / "out")
+    assert lines[0]["accuracy"] < 1 and lines[-1]["accuracy"] == 1 and lines[-1]["loss"] < 0.2, lines[-1]
+
+
+def test_attributes_are_regressed_and_missing_ones_weigh_nothing(tmp_path, tiny):
+    items = [{"id": f"a{i}", "prompt": f"Say {i}", "completion": f"{i} " * (1 + i % 3), "helpfulness": i % 3,
+              "verbosity": None if i % 2 else 1.5} for i in range(8)]
+    data = write_rows(tmp_path / "rows.jsonl", items)
+    args = ["--batch-size", 8, "--max-steps", 60, "--learning-rate", 1e-2]
+    result = train(data, tiny, tmp_path / "out", "attribute_regression", *args, "--attributes", "helpfulness", "verbosity")
+    assert result.returncode == 0, result.stderr
+    lines = metrics(tmp_path / "out")
+    # Before anything is learned the values are near 0: the mean square is that of the labels that are there.
+    labels = [i % 3 for i in range(8)] + [1.5] * 4
+    assert math.isclose(lines[0]["loss"], sum(x * x for x in labels) / len(labels), rel_tol=0.2), lines[0]
+    assert lines[-1]["loss"] < 0.05, lines[-1]
+    missing = train(data, tiny, tmp_path / "no", "attribute_regression")
+    assert missing.returncode == 2 and "--attributes" in missing.stderr
+    wrong = train(data, tiny, tmp_path / "no", "attribute_regression", "--attributes", "completion", "id")
+    assert wrong.returncode == 1 and "no number in the columns of --attributes: 8" in wrong.stderr, wrong.stderr
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("objective", ["dpo", "bco"])
 def test_a_stopped_run_continues_to_the_same_bytes(tmp_path, tiny, ranked, objective, stop):

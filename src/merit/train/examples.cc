@@ -21,7 +21,8 @@ at::Tensor tensor_of(const std::vector<double>& values) {
 
 class Maker {
  public:
-  Maker(const reward::Model& model, Needs needs, Examples& out) : model_(model), needs_(needs), out_(out) {}
+  Maker(const reward::Model& model, const ExampleOptions& options, Examples& out)
+      : model_(model), options_(options), needs_(options.needs), out_(out) {}
 
   void add(const data::Group& group) {
     Example example;
@@ -29,14 +30,21 @@ class Maker {
     std::vector<double> labels;
     for (const data::Candidate& candidate : group.candidates) {
       if (!wants(candidate)) continue;
-      auto encoded = model_.encode(group, candidate);
+      auto encoded = targets_are_steps() ? encode_steps(group, candidate) : model_.encode(group, candidate);
       if (!encoded.ok()) {
         ++out_.left_out[encoded.error().what()];
         continue;
       }
       Sequence sequence = sequence_of(encoded.value());
+      if (needs_ & objective::kValueTargets && !targets_are_steps()) add_attributes(group, candidate, sequence);
       if (sequence.learned.empty()) {
         ++out_.left_out["no token of its own to learn from"];
+        continue;
+      }
+      const bool labelled = std::any_of(sequence.targets.begin(), sequence.targets.end(),
+                                        [](double target) { return !std::isnan(target); });
+      if (needs_ & objective::kValueTargets && !labelled) {
+        ++out_.left_out[targets_are_steps() ? "no labelled step" : "no number in the columns of --attributes"];
         continue;
       }
       out_.truncated += encoded.value().truncated;
@@ -72,11 +80,66 @@ class Maker {
     for (size_t t = std::max(encoded.boundary, 1); t < encoded.ids.size(); ++t) {
       if (encoded.mask[t]) sequence.learned.push_back(static_cast<int32_t>(t));
     }
-    if (needs_ & objective::kValues) {
+    if (targets_are_steps()) {
+      sequence.read_at = step_ends_;
+      sequence.targets = step_targets_;
+    } else if (needs_ & objective::kValues) {
       sequence.read_at = {static_cast<int32_t>(encoded.ids.size()) - 1};
-      sequence.targets = {std::numeric_limits<double>::quiet_NaN()};
     }
     return sequence;
+  }
+
+  // Value targets are labels of steps unless columns of attributes are named.
+  bool targets_are_steps() const { return needs_ & objective::kValueTargets && options_.attributes.empty(); }
+
+  void add_attributes(const data::Group& group, const data::Candidate& candidate, Sequence& sequence) const {
+    for (const std::string& name : options_.attributes) {
+      const auto own = candidate.columns.find(name), shared = group.columns.find(name);
+      const OrderedJson* value = own != candidate.columns.end()  ? &*own
+                                 : shared != group.columns.end() ? &*shared
+                                                                 : nullptr;
+      if (value != nullptr && !value->is_number() && !value->is_null()) {
+        fail(ErrorKind::kData, "{}: {}: expected a number, got {}", group.where, name, quote(value->dump()));
+      }
+      sequence.targets.push_back(value != nullptr && value->is_number() ? value->get<double>()
+                                                                        : std::numeric_limits<double>::quiet_NaN());
+    }
+  }
+
+  // Sets where each step ends and its label.
+  Result<text::Encoded> encode_steps(const data::Group& group, const data::Candidate& candidate) {
+    const auto steps = candidate.columns.find("steps"), labels = candidate.columns.find("labels");
+    if (steps == candidate.columns.end() || labels == candidate.columns.end()) {
+      return Error(ErrorKind::kData, "not a stepwise row (prompt, completions, labels)");
+    }
+    auto encoded = model_.encode_prompt(group);
+    if (!encoded.ok()) return encoded;
+    text::Encoded out = encoded.value();
+    step_ends_.clear();
+    step_targets_.clear();
+    const text::Tokenizer& tokenizer = model_.encoder().tokenizer();
+    const auto append = [&](const std::string& text) {
+      text::EncodeOptions plain;
+      plain.add_special_tokens = false;
+      const text::ByteRange whole{0, text.size()};
+      plain.plain = {&whole, 1};
+      for (const text::TokenId id : tokenizer.encode(text, plain)) out.ids.push_back(id);
+    };
+    for (size_t i = 0; i < steps->size(); ++i) {
+      append((*steps)[i].get<std::string>());
+      append(options_.step_separator);
+      if (static_cast<int64_t>(out.ids.size()) > model_.max_length()) {
+        out.truncated = true;
+        out.ids.resize(static_cast<size_t>(model_.max_length()));
+        break;
+      }
+      step_ends_.push_back(static_cast<int32_t>(out.ids.size()) - 1);
+      const OrderedJson& label = (*labels)[i];
+      step_targets_.push_back(label.is_boolean() ? (label.get<bool>() ? 1 : 0) : label.get<double>());
+    }
+    if (step_ends_.empty()) return Error(ErrorKind::kLimit, "no step fits in the model's length");
+    out.mask.resize(out.ids.size(), true);
+    return out;
   }
 
   void relate(const std::vector<double>& labels, Example& example) const {
@@ -104,8 +167,11 @@ class Maker {
   }
 
   const reward::Model& model_;
+  const ExampleOptions& options_;
   Needs needs_;
   Examples& out_;
+  std::vector<int32_t> step_ends_;
+  std::vector<double> step_targets_;
 };
 
 // The prompt of one sequence with the completion of another, cut to `most` tokens.
@@ -147,14 +213,15 @@ int64_t Example::tokens() const {
   return total;
 }
 
-Examples make_examples(const reward::Model& model, std::span<const data::Group> groups, Needs needs, int64_t block) {
+Examples make_examples(const reward::Model& model, std::span<const data::Group> groups, const ExampleOptions& options) {
   Examples out;
-  Maker maker(model, needs, out);
+  Maker maker(model, options, out);
   for (const data::Group& group : groups) maker.add(group);
-  if (needs & objective::kMismatched) {
+  if (options.needs & objective::kMismatched) {
+    const auto block = static_cast<size_t>(options.block);
     const std::span<Example> all(out.items);
-    for (size_t begin = 0; begin < all.size(); begin += static_cast<size_t>(block)) {
-      add_mismatches(all.subspan(begin, std::min(static_cast<size_t>(block), all.size() - begin)), model.max_length());
+    for (size_t begin = 0; begin < all.size(); begin += block) {
+      add_mismatches(all.subspan(begin, std::min(block, all.size() - begin)), model.max_length());
     }
   }
   return out;
@@ -189,7 +256,10 @@ objective::Batch structure_of(std::span<const Example* const> examples, Needs ne
   }
   if (needs & objective::kPairs) batch.margin = tensor_of(margins);
   if (needs & objective::kLabels) batch.label = tensor_of(labels);
-  if (needs & objective::kValueTargets) batch.value_targets = tensor_of(targets).unsqueeze(1);
+  if (needs & objective::kValueTargets) {
+    const int64_t rows = batch.value_begin.back();
+    batch.value_targets = tensor_of(targets).view({rows, rows > 0 ? static_cast<int64_t>(targets.size()) / rows : 1});
+  }
   return batch;
 }
 

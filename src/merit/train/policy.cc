@@ -27,10 +27,10 @@ at::Tensor index_of(const std::vector<int64_t>& values) {
 }
 
 // transformers' initialisation of a new head: normal, deviation 0.02.
-at::Tensor new_head(int64_t hidden, uint64_t seed, at::ScalarType dtype) {
-  at::Tensor head = at::empty({1, hidden}, at::kDouble);
+at::Tensor new_head(int64_t outputs, int64_t hidden, uint64_t seed, at::ScalarType dtype) {
+  at::Tensor head = at::empty({outputs, hidden}, at::kDouble);
   Rng rng(seed, 0x68656164);
-  for (int64_t i = 0; i < hidden; ++i) head.mutable_data_ptr<double>()[i] = 0.02 * rng.normal();
+  for (int64_t i = 0; i < head.numel(); ++i) head.mutable_data_ptr<double>()[i] = 0.02 * rng.normal();
   return head.to(dtype);
 }
 
@@ -104,8 +104,8 @@ Policy::Policy(const reward::Model& model, const PolicyOptions& options)
       }
     }
   }
-  if (options.head) {
-    head_ = new_head(config_.hidden_size, options.seed, learned);
+  if (options.outputs > 0) {
+    head_ = new_head(options.outputs, config_.hidden_size, options.seed, learned);
     parameters_.push_back({"score.weight", head_});
   }
   for (const Parameter& parameter : parameters_) parameter.value.set_requires_grad(true);

@@ -25,8 +25,8 @@ struct PolicyOptions {
   at::ScalarType dtype = at::kFloat;  // of the pass; with bfloat16 what learns stays float32
   // The base stays as its file has it (quantised, or in 16 bits) and is widened where it is used; LoRA only.
   bool stored = false;
-  bool head = false;  // a score head of one output learns too
-  uint64_t seed = 0;  // of new parameters
+  int64_t outputs = 0;  // of a score head that learns too; 0: none
+  uint64_t seed = 0;    // of new parameters
   bool recompute = false;
 };
 
@@ -57,7 +57,7 @@ class Policy {
   nn::ModelConfig config_;
   nn::Weights weights_;
   nn::Adapter adapter_;
-  at::Tensor head_;  // [1, hidden] or undefined
+  at::Tensor head_;  // [outputs, hidden] or undefined
   std::vector<Parameter> parameters_;
 };
 

@@ -226,6 +226,17 @@ TEST(MathProperties, SymmetricAndTransitiveExceptForReadings) {
                                          "\\pi",
                                          "3.14",
                                          "\\infty",
+                                         "\\int_0^1 2x\\,dx",
+                                         "\\lim_{x\\to 0}\\frac{\\sin x}{x}",
+                                         "\\sum_{k=1}^{\\infty}\\frac{1}{2^k}",
+                                         "\\frac{d}{dx}\\frac{x^2}{2}",
+                                         "\\begin{vmatrix}1&0\\\\0&1\\end{vmatrix}",
+                                         "x=1,y=2",
+                                         "\\begin{cases}x+y=3\\\\x-y=-1\\end{cases}",
+                                         "1 \\pmod 5",
+                                         "6 \\pmod 5",
+                                         "\\begin{cases}x&x\\ge0\\\\-x&x<0\\end{cases}",
+                                         "\\begin{cases}-x&x<0\\\\x&x\\ge0\\end{cases}",
                                          "\\emptyset",
                                          "\\{\\}"};
   std::vector<std::vector<Decision>> table(pool.size());

@@ -2,9 +2,10 @@
 // alone (the prompt is never seen, so an example in it earns nothing). Thread-safe: no state, no signals, no clocks.
 //
 // The answer is looked for in this order: the last "final answer is ... I hope it is correct"; the last `\boxed{...}`;
-// the last line that starts with "####" or "A:"; the last "answer is ..." or "answer: ..."; else the last value of the
-// kind asked for in the text. The first of these that occurs decides: a later kind is never tried because an earlier
-// one was wrong, and of several marks of one kind the last counts. See docs/verify.md.
+// the last <answer>...</answer>; the last line that starts with "####" or "A:"; the last "answer is ..." or "answer:
+// ..."; "option is" and a letter; else the last value of the kind asked for in the text. The first of these that occurs
+// decides: a later kind is never tried because an earlier one was wrong, and of several marks of one kind the last
+// counts. See docs/verify.md.
 #pragma once
 
 #include <cstddef>

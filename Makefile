@@ -1,6 +1,6 @@
 # Everything works from a fresh clone: the first target that needs it runs scripts/bootstrap.sh.
 BUILD ?= build/release
-.PHONY: build test demo peers bench bench-verify bench-score bench-train soak fuzz asan fmt lint clean
+.PHONY: build test demo peers bench bench-verify bench-score bench-train soak recipe-dpo fuzz asan fmt lint clean
 
 build: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -19,6 +19,10 @@ test: build
 
 demo: build
 	scripts/demo.sh $(BUILD)/merit
+
+# DPO on the demo's verified answers, judged on its held-out problems.
+recipe-dpo: build
+	scripts/recipe_dpo.sh $(BUILD)/merit
 
 peers: build .venv-peers/.ready
 	scripts/peers.sh $(BUILD)

@@ -102,7 +102,7 @@ void write_model_folder(const Transformer& model, const std::filesystem::path& f
          quote(from.string()), model.config().architecture);
   }
   const text::Tokenizer tokenizer = text::load_tokenizer(from);
-  const text::EncodingRecord record = text::load_encoding(from.string());
+  const text::EncodingRecord record = text::load_encoding(from.string(), tokenizer);
   const ScalarHead* head = options.head;
   if (head && (!head->layers().empty() || head->record().pooling != "last" || head->record().appended >= 0)) {
     fail(ErrorKind::kUnsupported,

@@ -93,8 +93,9 @@ Model::Model(const fs::path& given, const ModelOptions& options)
     if (nn::is_encoder_config(json)) encoder_config_ = nn::encoder_config_from_hf(json, file);
     config_ = encoder_config_ ? nn::sizes_of(*encoder_config_) : nn::config_from_hf(json, file);
   }
-  const text::EncodingRecord record = text::load_encoding(path.string());
-  encoder_ = std::make_unique<text::Encoder>(text::load_tokenizer(path), record);
+  const text::Tokenizer tokenizer = text::load_tokenizer(path);
+  const text::EncodingRecord record = text::load_encoding(path.string(), tokenizer);
+  encoder_ = std::make_unique<text::Encoder>(tokenizer, record);
   identity_ = hash_of_weights(*formats::open_weights(path));
   if (adapted_) identity_ = adapted_identity(identity_, given);
   encoding_hash_ = hash_of_encoding(record);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 
 #include "merit/text/tokenizer_model.h"
 
@@ -21,8 +22,8 @@ struct Merge {
   std::string left, right;
 };
 
-// "left right". Error(kData) naming `where` for anything else.
-Merge parse_merge(const std::string& text, const std::string& where);
+// "left right". Error(kData) naming where() for anything else; there are too many merges to name each in advance.
+Merge parse_merge(std::string_view text, const std::function<std::string()>& where);
 
 class Bpe final : public TokenModel {
  public:

@@ -149,11 +149,6 @@ EncodingRecord load_encoding(const std::string& path, const Tokenizer& tokenizer
   return derive_encoding(path, tokenizer);
 }
 
-EncodingRecord load_encoding(const std::string& path) {
-  if (std::optional<EncodingRecord> record = stored(path)) return *record;
-  return derive_encoding(path, load_tokenizer(path));
-}
-
 void save_encoding(const EncodingRecord& record, const std::string& path) {
   write_file_atomic(encoding_path(path), record.to_json().dump(2) + "\n");
 }

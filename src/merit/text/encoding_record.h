@@ -59,7 +59,6 @@ struct EncodingRecord {
 // The record of a model folder (its merit_encoding.json) or of a GGUF file (FILE.merit_encoding.json) if there is one,
 // else derived. `tokenizer` is the model's, from load_tokenizer(path).
 EncodingRecord load_encoding(const std::string& path, const Tokenizer& tokenizer);
-EncodingRecord load_encoding(const std::string& path);  // loads the tokenizer if it must derive
 // Derived from chat_template.jinja, tokenizer_config.json and config.json, or from the metadata of a GGUF file, and
 // from the tokenizer: which token BOS is, and what the template prints before and behind an answer.
 EncodingRecord derive_encoding(const std::string& path, const Tokenizer& tokenizer);

@@ -93,7 +93,8 @@ Tokenizer load_gpt2(const Common& common) {
   const std::vector<std::string>& lines = common.file.get_strings("tokenizer.ggml.merges");
   merges.reserve(lines.size());
   for (size_t i = 0; i < lines.size(); ++i) {
-    merges.push_back(parse_merge(lines[i], fmt::format("{}: tokenizer.ggml.merges[{}]", common.where, i)));
+    merges.push_back(
+        parse_merge(lines[i], [&] { return fmt::format("{}: tokenizer.ggml.merges[{}]", common.where, i); }));
   }
   PipelineJson pipeline;
   pipeline.normalizer = words.normalizer;

@@ -23,7 +23,7 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::vector<TokenI
   for (const std::string& token : tokens) seed_ = hash64(token, seed_);
   size_t places = 16;
   while (places < 2 * count_) places *= 2;
-  table_.assign(places, kNone);
+  table_.assign(places, {});
   mask_ = places - 1;
   for (size_t i = 0; i < ids.size(); ++i) {
     const auto id = static_cast<size_t>(ids[i]);
@@ -33,20 +33,25 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::vector<TokenI
     }
     known_[id] = true;
     tokens_[id] = std::move(tokens[i]);
-    size_t place = hash64(tokens_[id], seed_) & mask_;
-    while (table_[place] != kNone) {
-      if (token(table_[place]) == tokens_[id]) {
-        fail(ErrorKind::kData, "{}: token {} stands twice, as {} and {}", where, quote(tokens_[id]), table_[place], id);
+    const uint64_t hash = hash64(tokens_[id], seed_);
+    const auto tag = static_cast<uint32_t>(hash >> 32);
+    size_t place = hash & mask_;
+    for (; table_[place].id != kNone; place = (place + 1) & mask_) {
+      if (table_[place].tag == tag && token(table_[place].id) == tokens_[id]) {
+        fail(ErrorKind::kData, "{}: token {} stands twice, as {} and {}", where, quote(tokens_[id]), table_[place].id,
+             id);
       }
-      place = (place + 1) & mask_;
     }
-    table_[place] = ids[i];
+    table_[place] = {ids[i], tag};
   }
 }
 
 TokenId Vocabulary::find(std::string_view token) const {
-  for (size_t place = hash64(token, seed_) & mask_; table_[place] != kNone; place = (place + 1) & mask_) {
-    if (tokens_[static_cast<size_t>(table_[place])] == token) return table_[place];
+  const uint64_t hash = hash64(token, seed_);
+  const auto tag = static_cast<uint32_t>(hash >> 32);
+  for (size_t place = hash & mask_; table_[place].id != kNone; place = (place + 1) & mask_) {
+    const TokenId id = table_[place].id;
+    if (table_[place].tag == tag && tokens_[static_cast<size_t>(id)] == token) return id;
   }
   return kNone;
 }

@@ -36,7 +36,11 @@ class Vocabulary {
  private:
   std::vector<std::string> tokens_;  // [ids]
   std::vector<bool> known_;          // [ids]
-  std::vector<TokenId> table_;       // open addressing; kNone is a free place
+  struct Place {
+    TokenId id = kNone;  // kNone: free
+    uint32_t tag = 0;    // of the token's hash, so that another token is seldom looked at
+  };
+  std::vector<Place> table_;  // open addressing
   size_t mask_ = 0;
   uint64_t seed_ = 0;
   size_t count_ = 0;

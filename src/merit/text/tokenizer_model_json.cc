@@ -36,7 +36,8 @@ std::vector<Merge> make_merges(Fields& fields) {
     if (item.is_array() && item.size() == 2 && item[0].is_string() && item[1].is_string()) {
       merges.push_back({item[0].get<std::string>(), item[1].get<std::string>()});
     } else if (item.is_string()) {
-      merges.push_back(parse_merge(item.get_ref<const std::string&>(), fmt::format("{}[{}]", fields.at("merges"), i)));
+      merges.push_back(parse_merge(item.get_ref<const std::string&>(),
+                                   [&] { return fmt::format("{}[{}]", fields.at("merges"), i); }));
     } else {
       fail(ErrorKind::kData, "{}[{}]: expected a pair of tokens", fields.at("merges"), i);
     }
@@ -86,13 +87,13 @@ std::unique_ptr<TokenModel> make_unigram(Fields& fields) {
 
 }  // namespace
 
-Merge parse_merge(const std::string& text, const std::string& where) {
+Merge parse_merge(std::string_view text, const std::function<std::string()>& where) {
   const size_t space = text.find(' ');
-  if (space == std::string::npos || space == 0 || space + 1 == text.size() ||
-      text.find(' ', space + 1) != std::string::npos) {
-    fail(ErrorKind::kData, "{}: expected two tokens with a space between, got {}", where, quote(text));
+  if (space == std::string_view::npos || space == 0 || space + 1 == text.size() ||
+      text.find(' ', space + 1) != std::string_view::npos) {
+    fail(ErrorKind::kData, "{}: expected two tokens with a space between, got {}", where(), quote(text));
   }
-  return {text.substr(0, space), text.substr(space + 1)};
+  return {std::string(text.substr(0, space)), std::string(text.substr(space + 1))};
 }
 
 std::unique_ptr<TokenModel> make_model(const Json& json, const std::string& where) {

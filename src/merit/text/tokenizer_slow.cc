@@ -101,7 +101,7 @@ void read_bpe(Parts& parts) {
   for (size_t i = 0; i < lines.size(); ++i) {
     if (!lines[i].empty() && lines[i].back() == '\r') lines[i].remove_suffix(1);
     if (lines[i].rfind("#version", 0) == 0) continue;
-    merges.push_back(parse_merge(std::string(lines[i]), fmt::format("{}:{}", merges_file, i + 1)));
+    merges.push_back(parse_merge(lines[i], [&] { return fmt::format("{}:{}", merges_file, i + 1); }));
   }
   parts.model = std::make_unique<Bpe>(Vocabulary(std::move(tokens), ids, parts.file), merges, BpeOptions{}, parts.file);
   parts.pipeline.decoder = {

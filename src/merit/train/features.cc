@@ -7,28 +7,15 @@
 #include <algorithm>
 
 #include "merit/core/error.h"
-#include "merit/core/hash.h"
 #include "merit/core/interrupt.h"
-#include "merit/core/version.h"
-#include "merit/formats/safetensors.h"
 #include "merit/nn/transformer.h"
 #include "merit/reward/head.h"
+#include "merit/train/kept.h"
 
 namespace merit::train {
 namespace {
 
 constexpr size_t kWindow = 64;  // groups whose tokens are shared; bounds memory and what a stop signal loses
-
-// What the states of these paths depend on.
-std::string cache_key(const reward::Model& model, std::span<const nn::PathRequest> paths) {
-  Hasher hasher;
-  hasher.update(fmt::format("{} {} {}\n", kVersion, model.identity(), static_cast<int>(model.dtype())));
-  for (const nn::PathRequest& path : paths) {
-    for (const int32_t id : path.ids) hasher.update(fmt::format("{} ", id));
-    hasher.update("\n");
-  }
-  return hasher.hex();
-}
 
 // [paths, H]
 at::Tensor compute_states(const reward::Model& model, std::span<const nn::PathRequest> paths,
@@ -42,26 +29,8 @@ at::Tensor compute_states(const reward::Model& model, std::span<const nn::PathRe
 
 at::Tensor read_states(const reward::Model& model, std::span<const nn::PathRequest> paths,
                        const FeatureOptions& options, nn::ReadStats* stats) {
-  if (options.cache.empty()) return compute_states(model, paths, options.read, stats);
-  constexpr const char* kName = "states";
-  const std::filesystem::path file = options.cache / (cache_key(model, paths) + ".safetensors");
-  if (std::filesystem::exists(file)) {
-    const formats::SafetensorsFile kept(file);
-    const formats::TensorView* view = kept.find(kName);
-    const std::vector<int64_t> shape = {static_cast<int64_t>(paths.size()), model.config().hidden_size};
-    if (view == nullptr || view->shape != shape) {
-      fail(ErrorKind::kData, "{}: expected the states of {} texts; remove the file", file.string(), paths.size());
-    }
-    at::Tensor states = at::empty(shape, at::kFloat);
-    formats::to_float(*view, {states.mutable_data_ptr<float>(), static_cast<size_t>(states.numel())});
-    return states;
-  }
-  const at::Tensor states = compute_states(model, paths, options.read, stats);
-  const auto bytes = std::as_bytes(std::span(states.const_data_ptr<float>(), static_cast<size_t>(states.numel())));
-  const formats::TensorToWrite out = {kName, formats::DType::kF32, states.sizes().vec(),
-                                      [&](const formats::ByteSink& sink) { sink(bytes); }};
-  formats::write_safetensors(file, {&out, 1});
-  return states;
+  return kept_or_computed(options.cache, model, paths, static_cast<int64_t>(paths.size()) * model.config().hidden_size,
+                          [&] { return compute_states(model, paths, options.read, stats); });
 }
 
 }  // namespace

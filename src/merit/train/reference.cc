@@ -3,10 +3,8 @@
 #include <ATen/ops/empty.h>
 
 #include "merit/core/error.h"
-#include "merit/core/hash.h"
 #include "merit/core/interrupt.h"
-#include "merit/core/version.h"
-#include "merit/nn/tensor_file.h"
+#include "merit/train/kept.h"
 
 namespace merit::train {
 namespace {
@@ -24,42 +22,16 @@ std::vector<nn::PathRequest> requests_of(std::span<const Example> examples) {
   return requests;
 }
 
-std::string key_of(const reward::Model& model, std::span<const nn::PathRequest> requests) {
-  Hasher hasher;
-  hasher.update(fmt::format("{} {} {}\n", kVersion, model.identity(), static_cast<int>(model.dtype())));
-  for (const nn::PathRequest& request : requests) {
-    for (const int32_t id : request.ids) hasher.update(fmt::format("{} ", id));
-    hasher.update(fmt::format("from {}\n", request.logps_from));
-  }
-  return hasher.hex();
-}
-
-std::vector<float> compute(const reward::Model& model, std::span<const nn::PathRequest> requests,
-                           const nn::ReadOptions& options) {
+// Of each request, from logps_from to its end, one after the other.
+at::Tensor compute(const reward::Model& model, std::span<const nn::PathRequest> requests,
+                   const nn::ReadOptions& options) {
   std::vector<float> all;
   for (const nn::PathResult& result : model.read(requests, options, nullptr)) {
     all.insert(all.end(), result.logps.begin(), result.logps.end());
   }
-  return all;
-}
-
-// Of each request, from logps_from to its end, one after the other.
-std::vector<float> kept_or_computed(const reward::Model& model, std::span<const nn::PathRequest> requests,
-                                    const std::filesystem::path& cache, const nn::ReadOptions& options) {
-  const std::filesystem::path file = cache / (key_of(model, requests) + ".safetensors");
-  if (std::filesystem::exists(file)) {
-    const auto tensors = nn::load_tensors(file);
-    const auto found = tensors.find("logps");
-    if (found == tensors.end()) fail(ErrorKind::kData, "{}: expected the tensor logps; remove the file", file.string());
-    const float* values = found->second.const_data_ptr<float>();
-    return {values, values + found->second.numel()};
-  }
-  std::vector<float> all = compute(model, requests, options);
   at::Tensor values = at::empty({static_cast<int64_t>(all.size())}, at::kFloat);
   std::copy(all.begin(), all.end(), values.mutable_data_ptr<float>());
-  std::filesystem::create_directories(cache);
-  nn::save_tensors(file, {{"logps", values}});
-  return all;
+  return values;
 }
 
 }  // namespace
@@ -72,13 +44,19 @@ Reference::Reference(const reward::Model& model, bool own, std::span<const Examp
     stop_if_interrupted();
     const auto window = examples.subspan(begin, std::min(kWindow, examples.size() - begin));
     const auto requests = requests_of(window);
-    const std::vector<float> all = kept_or_computed(model, requests, cache, options);
+    int64_t wanted = 0;
+    for (const nn::PathRequest& request : requests) {
+      wanted += static_cast<int64_t>(request.ids.size()) - request.logps_from;
+    }
+    const at::Tensor values =
+        kept_or_computed(cache, model, requests, wanted, [&] { return compute(model, requests, options); });
+    const std::span<const float> all(values.const_data_ptr<float>(), static_cast<size_t>(values.numel()));
     size_t next = 0;
     for (const Example& example : window) {
       std::vector<float>& logps = logps_[&example];
       for (const Sequence& sequence : example.sequences) {
         const int32_t from = sequence.learned.front();
-        for (const int32_t t : sequence.learned) logps.push_back(all.at(next + static_cast<size_t>(t - from)));
+        for (const int32_t t : sequence.learned) logps.push_back(all[next + static_cast<size_t>(t - from)]);
         next += sequence.ids.size() - static_cast<size_t>(from);
       }
     }

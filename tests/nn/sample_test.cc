@@ -372,7 +372,7 @@ TEST(SampleForest, StopIsHeardWithinOneStep) {
 TEST(SampleForest, NoRequestsAndBadOptions) {
   const Transformer model = tiny();
   EXPECT_EQ(collect(model, {}, {}).report.groups, 0);
-  EXPECT_THROW(collect(model, some_requests(), {}, 0), Error);
+  EXPECT_THROW(collect(model, some_requests(), {}, -1), Error);
   SamplingParams params;
   params.top_p = 2;
   EXPECT_THROW(collect(model, some_requests(), params), Error);

@@ -74,6 +74,7 @@ void bind_trainer(CLI::App& app, TrainCommand& options) {
   number("--eval-steps", t.eval_steps, "Steps between evaluations; 0: at the end")->check(CLI::NonNegativeNumber);
   number("--early-stopping-patience", t.patience, "Evaluations without a better loss; 0: never stop early")
       ->check(CLI::NonNegativeNumber);
+  app.add_flag("--load-best-model-at-end", t.load_best, "End with the parameters of the best evaluation")->group(group);
   number("--lora-r", options.lora.rank, "Rank of the adapter")->check(CLI::PositiveNumber);
   number("--lora-alpha", options.lora.alpha, "Its scale times the rank")->check(CLI::PositiveNumber);
   number("--lora-target-modules", options.lora.targets, "q_proj v_proj ..; none: every matrix of the layers");

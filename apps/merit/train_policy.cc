@@ -80,6 +80,7 @@ int train_policy(const TrainCommand& options, const CLI::App& command) {
   if (!options.eval.empty()) {
     DataOptions data = options.data;
     data.data = options.eval;
+    data.limit = 0;
     GroupStream other(data);
     held_out = examples_of(model, other, wanted);
   }

@@ -121,6 +121,53 @@ def test_a_stopped_run_continues_to_the_same_bytes(tmp_path, tiny, ranked, objec
         assert (tmp_path / "part" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
+def test_a_run_that_stopped_early_is_done_and_ends_with_its_best(tmp_path, tiny, ranked):
+    out = tmp_path / "out"
+    # A rate at which the loss on the held-out groups gets worse.
+    args = ["--eval", ranked, "--eval-steps", 1, "--early-stopping-patience", 2, "--batch-size", 12, "--max-steps", 30,
+            "--learning-rate", 3, "--lr-scheduler-type", "constant", "--load-best-model-at-end"]
+    assert train(ranked, tiny, out, "simpo", *args).returncode == 0
+    losses = [line["eval_loss"] for line in metrics(out) if "eval_loss" in line]
+    best = losses.index(min(losses))
+    assert len(losses) == best + 3 < 30, losses
+    before = {name: (out / name).read_bytes() for name in ADAPTER}
+    assert train(ranked, tiny, out, "simpo", *args).returncode == 0
+    assert before == {name: (out / name).read_bytes() for name in ADAPTER}
+    # What was written is the best: evaluated without a step, it has that loss.
+    merged = tmp_path / "merged"
+    assert run("model", "convert", out, "--out", merged).returncode == 0
+    again = run("train", ranked, "--model", merged, "--out", tmp_path / "check", "--objective", "simpo", "--tune", "lora",
+                "--eval", ranked, "--max-steps", 1, "--learning-rate", 0)
+    assert again.returncode == 0, again.stderr
+    assert math.isclose(metrics(tmp_path / "check")[-1]["eval_loss"], losses[best], rel_tol=1e-4)
+
+
+def test_a_line_holds_the_mean_over_its_steps(tmp_path, tiny, ranked):
+    args = ["--batch-size", 4, "--max-steps", 6, "--learning-rate", 1e-3]
+    for every in (1, 3):
+        result = run("train", ranked, "--model", tiny, "--out", tmp_path / str(every), "--objective", "dpo", "--logging-steps",
+                     every, *args)
+        assert result.returncode == 0, result.stderr
+    single, grouped = metrics(tmp_path / "1"), metrics(tmp_path / "3")
+    assert [line["step"] for line in grouped] == [1, 3, 6]
+    for line, steps in zip(grouped, (single[:1], single[1:3], single[3:])):
+        assert math.isclose(line["loss"], sum(s["loss"] for s in steps) / len(steps), rel_tol=1e-12)
+        assert line["num_tokens"] == steps[-1]["num_tokens"]
+
+
+def test_a_merged_adapter_scores_as_the_adapter(tmp_path, tiny, ranked):
+    out, merged = tmp_path / "out", tmp_path / "merged"
+    assert train(ranked, tiny, out, "bradley_terry", "--batch-size", 12, "--max-steps", 5, "--learning-rate", 1e-2).returncode == 0
+    assert run("model", "convert", out, "--out", merged).returncode == 0
+    for name, model in (("adapter", out), ("merged", merged)):
+        result = run("score", ranked, "--model", model, "--reward", f"head:{model}", "--out", tmp_path / f"{name}.jsonl")
+        assert result.returncode == 0, result.stderr
+    for a, b in zip(rows(tmp_path / "adapter.jsonl"), rows(tmp_path / "merged.jsonl"), strict=True):
+        assert a["scores"]["head"] == pytest.approx(b["scores"]["head"], rel=1e-5)
+    on_top = train(ranked, out, tmp_path / "no", "dpo")
+    assert on_top.returncode == 1 and "merit model convert" in on_top.stderr
+
+
 def test_an_adapter_folder_is_a_model_with_its_head(tmp_path, tiny, ranked):
     out = tmp_path / "out"
     assert train(ranked, tiny, out, "bradley_terry", "--batch-size", 12, "--max-steps", 40, "--learning-rate", 5e-3).returncode == 0

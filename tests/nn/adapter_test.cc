@@ -82,9 +82,10 @@ TEST_F(AdapterTest, SavedAndLoadedItIsTheSameWithItsHead) {
   const AdapterOptions options = {.rank = 4, .alpha = 6, .dora = true};
   const Adapter adapter = moved(options);
   const at::Tensor head = at::arange(24, at::kDouble).unsqueeze(0);
-  save_adapter(folder_, config_, adapter, options, "/models/base", head);
+  save_adapter(folder_, config_, adapter, options, fs::temp_directory_path().string(), head);
   EXPECT_TRUE(is_adapter_folder(folder_));
-  EXPECT_EQ(adapter_base(folder_), "/models/base");
+  EXPECT_EQ(base_of(folder_), fs::temp_directory_path());
+  EXPECT_EQ(base_of("/models/plain"), "/models/plain");
   const AdapterFolder read = load_adapter(folder_, config_, weights_);
   EXPECT_EQ(read.task, "SEQ_CLS");
   EXPECT_TRUE(at::equal(read.head, head));
@@ -119,6 +120,7 @@ TEST_F(AdapterTest, WhatDoesNotFitIsRefusedByName) {
                 t["base_model.model.lm_head.lora_A.weight"] = at::ones({3, 4});
               }),
               ThrowsMessage<Error>(HasSubstr("1 tensors have no place in the model")));
+  EXPECT_THAT([&] { base_of(folder_); }, ThrowsMessage<Error>(HasSubstr("base model \"base\" is not here")));
   rewrite([](auto&) {});
   Json config = parse_json(read_file(folder_ / "adapter_config.json"), "config");
   config["peft_type"] = "IA3";

@@ -46,12 +46,12 @@ TEST(AdamW, ANormAboveTheLimitIsScaledToIt) {
   AdamW optimiser({a, b}, {});
   a.value.mutable_grad() = at::tensor(std::vector<double>{1, 2}, at::kDouble);
   b.value.mutable_grad() = at::tensor(std::vector<double>{2}, at::kDouble);
-  const double norm = optimiser.scale_gradients(1);
+  const double norm = optimiser.gradient_norm();
   EXPECT_DOUBLE_EQ(norm, 3);
   optimiser.clip(norm, 1.5);
-  EXPECT_DOUBLE_EQ(optimiser.scale_gradients(1), 1.5);
+  EXPECT_DOUBLE_EQ(optimiser.gradient_norm(), 1.5);
   optimiser.clip(1.5, 0);  // 0: never
-  EXPECT_DOUBLE_EQ(optimiser.scale_gradients(2), 3);
+  EXPECT_DOUBLE_EQ(optimiser.gradient_norm(), 1.5);
 }
 
 TEST(AdamW, AGradientThatIsNotFiniteNamesItsTensor) {
@@ -59,7 +59,7 @@ TEST(AdamW, AGradientThatIsNotFiniteNamesItsTensor) {
   AdamW optimiser({a, b}, {});
   a.value.mutable_grad() = at::ones({1}, at::kDouble);
   b.value.mutable_grad() = at::full({1}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
-  EXPECT_THAT([&] { optimiser.scale_gradients(1); },
+  EXPECT_THAT([&] { optimiser.gradient_norm(); },
               ::testing::ThrowsMessage<Error>(::testing::HasSubstr("gradient of \"layers.3.bad\" is not finite")));
 }
 

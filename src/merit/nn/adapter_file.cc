@@ -113,9 +113,8 @@ void refuse_settings(const Json& json, const std::string& where) {
     if (it == json.end() || it->is_null() || *it == false || *it == 0 || *it == 0.0 || it->empty()) return;
     fail(ErrorKind::kUnsupported, "{}: {} = {} is not computed here", where, key, quote(it->dump()));
   };
-  for (const char* key :
-       {"lora_bias", "rank_pattern_regex", "layer_replication", "use_qalora", "trainable_token_indices",
-        "target_parameters", "exclude_modules", "arrow_config", "alora_invocation_tokens"}) {
+  for (const char* key : {"lora_bias", "layer_replication", "use_qalora", "trainable_token_indices",
+                          "target_parameters", "exclude_modules", "arrow_config", "alora_invocation_tokens"}) {
     off(key);
   }
   const std::string bias = get_string_or(json, "bias", "none", where);
@@ -235,8 +234,14 @@ Adapter make_adapter(const ModelConfig& config, const Weights& weights, const Ad
 
 bool is_adapter_folder(const fs::path& folder) { return fs::exists(folder / kConfigFile); }
 
-std::string adapter_base(const fs::path& folder) {
-  return get_string_or(read_config(folder), "base_model_name_or_path", "", (folder / kConfigFile).string());
+fs::path base_of(const fs::path& path) {
+  if (!is_adapter_folder(path)) return path;
+  fs::path base = get_string_or(read_config(path), "base_model_name_or_path", "", (path / kConfigFile).string());
+  if (base.empty() || !fs::exists(base)) {
+    fail(ErrorKind::kIo, "{}: the adapter's base model {} is not here; base_model_name_or_path in {} names it",
+         path.string(), quote(base.string(), 200), kConfigFile);
+  }
+  return base;
 }
 
 AdapterFolder load_adapter(const fs::path& folder, const ModelConfig& config, const Weights& weights) {

@@ -41,8 +41,9 @@ struct AdapterFolder {
 };
 
 bool is_adapter_folder(const std::filesystem::path& folder);
-// The base_model_name_or_path of an adapter folder.
-std::string adapter_base(const std::filesystem::path& folder);
+// The model that `path` stands on: the base of an adapter folder (its base_model_name_or_path), else the path itself.
+// Error(kIo) for a base that is not here.
+std::filesystem::path base_of(const std::filesystem::path& path);
 
 // Error(kUnsupported) for another peft_type or a setting that has an effect merit does not compute; Error(kData) for a
 // tensor that is missing, left over, or of another shape than the model has.

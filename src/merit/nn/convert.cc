@@ -11,6 +11,7 @@
 #include "merit/core/file.h"
 #include "merit/core/json.h"
 #include "merit/formats/safetensors.h"
+#include "merit/nn/adapter_file.h"
 #include "merit/nn/architectures.h"
 #include "merit/nn/head.h"
 #include "merit/nn/transformer.h"
@@ -90,7 +91,8 @@ void convert_to_folder(const std::filesystem::path& from, const std::filesystem:
                        const ConvertOptions& options) {
   const auto model = Transformer::load(from);
   std::optional<ScalarHead> own;
-  if (!options.head && model->config().num_labels > 0) own = load_head(from);
+  const bool has_own = is_adapter_folder(from) ? has_head(from) : model->config().num_labels > 0;
+  if (!options.head && has_own) own = load_head(from);
   write_model_folder(*model, from, to, {options.dtype, own ? &*own : options.head});
 }
 
@@ -101,8 +103,9 @@ void write_model_folder(const Transformer& model, const std::filesystem::path& f
     fail(ErrorKind::kUnsupported, "{}: transformers has no classes of its own for {}, so no folder of it is written",
          quote(from.string()), model.config().architecture);
   }
-  const text::Tokenizer tokenizer = text::load_tokenizer(from);
-  const text::EncodingRecord record = text::load_encoding(from.string(), tokenizer);
+  const std::filesystem::path base = base_of(from);
+  const text::Tokenizer tokenizer = text::load_tokenizer(base);
+  const text::EncodingRecord record = text::load_encoding(base.string(), tokenizer);
   const ScalarHead* head = options.head;
   if (head && (!head->layers().empty() || head->record().pooling != "last" || head->record().appended >= 0)) {
     fail(ErrorKind::kUnsupported,

@@ -16,11 +16,11 @@ struct ConvertOptions {
   const ScalarHead* head = nullptr;
 };
 
-// Reads the model at `from` (a GGUF file or a folder) and writes config.json, generation_config.json,
-// model.safetensors (or its shards), tokenizer.json, tokenizer_config.json with the chat template in it, and the
-// encoding record, into `to`, over files of those names. float32 keeps every value a GGUF quantisation stands for.
-// Error(kUsage) for a dtype that is none of the three, Error(kUnsupported) for a head with a bias, which transformers'
-// class has no place for.
+// Reads the model at `from` (a GGUF file, a folder, or an adapter, which is merged) and writes config.json,
+// generation_config.json, model.safetensors (or its shards), tokenizer.json, tokenizer_config.json with the chat
+// template in it, and the encoding record, into `to`, over files of those names. float32 keeps every value a GGUF
+// quantisation stands for. Error(kUsage) for a dtype that is none of the three, Error(kUnsupported) for a head with a
+// bias, which transformers' class has no place for.
 void convert_to_folder(const std::filesystem::path& from, const std::filesystem::path& to,
                        const ConvertOptions& options = {});
 

@@ -59,10 +59,13 @@ ScalarHead load_own(const fs::path& folder) {
   return ScalarHead(read_head_tensor(weight, 2), bias ? read_head_tensor(*bias, 1) : at::Tensor(), std::move(record));
 }
 
+constexpr const char* kAdapterFile = "adapter_model.safetensors";
+constexpr const char* kAdapterHead = "base_model.model.score.weight";
+
 // The head among an adapter's tensors.
 ScalarHead load_adapter_head(const fs::path& folder) {
-  const formats::SafetensorsFile weights(folder / "adapter_model.safetensors");
-  const formats::TensorView* weight = weights.find("base_model.model.score.weight");
+  const formats::SafetensorsFile weights(folder / kAdapterFile);
+  const formats::TensorView* weight = weights.find(kAdapterHead);
   if (weight == nullptr) {
     fail(ErrorKind::kData,
          "{}: the adapter has no score head (base_model.model.score.weight): it is a language model's, or was saved "
@@ -102,7 +105,9 @@ ScalarHead load_head(const fs::path& folder) {
 }
 
 bool has_head(const fs::path& folder) {
-  return fs::exists(folder / kRecordFile) || is_adapter_folder(folder) || has_published_head(folder);
+  if (fs::exists(folder / kRecordFile)) return true;
+  if (!is_adapter_folder(folder)) return has_published_head(folder);
+  return fs::exists(folder / kAdapterFile) && formats::SafetensorsFile(folder / kAdapterFile).find(kAdapterHead);
 }
 
 }  // namespace merit::nn

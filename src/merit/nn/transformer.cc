@@ -4,6 +4,7 @@
 #include "merit/core/file.h"
 #include "merit/formats/gguf.h"
 #include "merit/formats/weights.h"
+#include "merit/nn/adapter_file.h"
 
 namespace merit::nn {
 
@@ -38,10 +39,14 @@ ModelConfig load_config(const std::filesystem::path& path, const formats::Weight
 }
 
 std::shared_ptr<const Transformer> Transformer::load(const std::filesystem::path& path, const LoadOptions& options) {
-  const auto source = formats::open_weights(path);
-  ModelConfig config = load_config(path, *source);
-  Weights weights =
-      load_weights(config, *source, options.dtype, options.mapped || options.stored ? source : nullptr, options.stored);
+  const std::filesystem::path base = base_of(path);
+  const auto source = formats::open_weights(base);
+  ModelConfig config = load_config(base, *source);
+  // An adapter is merged into weights of their own.
+  const bool adapted = is_adapter_folder(path);
+  const bool in_file = !adapted && (options.mapped || options.stored);
+  Weights weights = load_weights(config, *source, options.dtype, in_file ? source : nullptr, in_file && options.stored);
+  if (adapted) merge_adapter(load_adapter(path, config, weights).adapter, weights);
   return std::make_shared<const Transformer>(std::move(config), std::move(weights));
 }
 

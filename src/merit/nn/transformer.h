@@ -35,7 +35,8 @@ class Transformer {
   // Takes weights that fit the config (weights.h checks them at loading).
   Transformer(ModelConfig config, Weights weights);
 
-  // A Hugging Face folder or a GGUF file. Error(kData) names a tensor that is missing or of another shape.
+  // A Hugging Face folder, a GGUF file, or a PEFT adapter, which is merged into its base. Error(kData) names a tensor
+  // that is missing or of another shape.
   static std::shared_ptr<const Transformer> load(const std::filesystem::path& path, const LoadOptions& options = {});
 
   const ModelConfig& config() const { return config_; }

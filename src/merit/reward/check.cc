@@ -12,6 +12,7 @@
 #include "merit/core/json.h"
 #include "merit/core/strings.h"
 #include "merit/formats/weights.h"
+#include "merit/nn/adapter_file.h"
 #include "merit/nn/encoder_config.h"
 #include "merit/nn/head.h"
 #include "merit/nn/read.h"
@@ -36,7 +37,7 @@ class Checker {
   std::vector<Check> run() {
     check("files", {}, [&] { return files(); });
     check("config", {"files"}, [&] { return config(); });
-    check("tokenizer", {}, [&] { return tokenizer(); });
+    check("tokenizer", {"files"}, [&] { return tokenizer(); });
     check("round trip", {"tokenizer"}, [&] { return round_trip(); });
     check("encoding record", {"tokenizer"}, [&] { return record(); });
     check("conversation", {"encoding record"}, [&] { return conversation(); });
@@ -69,7 +70,8 @@ class Checker {
   }
 
   Finding files() {
-    source_ = formats::open_weights(path_);
+    base_ = nn::base_of(path_);
+    source_ = formats::open_weights(base_);
     std::map<std::string, std::pair<uint64_t, uint64_t>> types;
     for (const formats::TensorView& tensor : source_->tensors()) {
       auto& [count, bytes] = types[std::string(formats::name(tensor.dtype))];
@@ -80,21 +82,23 @@ class Checker {
     for (const auto& [name, entry] : types) {
       parts.push_back(fmt::format("{} {} ({:.1f} MB)", entry.first, name, static_cast<double>(entry.second) / 1e6));
     }
-    return {CheckLevel::kOk, fmt::format("{} tensors: {}", source_->tensors().size(), join(parts, ", "))};
+    return {CheckLevel::kOk,
+            fmt::format("{}{} tensors: {}", base_ == path_ ? "" : "an adapter on " + base_.string() + ": ",
+                        source_->tensors().size(), join(parts, ", "))};
   }
 
   Finding config() {
-    const fs::path file = path_ / "config.json";
-    const Json json = fs::is_directory(path_) ? parse_json(read_file(file), file.string()) : Json();
+    const fs::path file = base_ / "config.json";
+    const Json json = fs::is_directory(base_) ? parse_json(read_file(file), file.string()) : Json();
     is_encoder_ = nn::is_encoder_config(json);
     config_ =
-        is_encoder_ ? nn::sizes_of(nn::encoder_config_from_hf(json, file.string())) : nn::load_config(path_, *source_);
+        is_encoder_ ? nn::sizes_of(nn::encoder_config_from_hf(json, file.string())) : nn::load_config(base_, *source_);
     return {CheckLevel::kOk, fmt::format("{}, {} layers of {}, {} positions", config_.architecture, config_.layers,
                                          config_.hidden_size, config_.max_positions)};
   }
 
   Finding tokenizer() {
-    tokenizer_.emplace(text::load_tokenizer(path_));
+    tokenizer_.emplace(text::load_tokenizer(base_));
     const auto ids = static_cast<int64_t>(tokenizer_->vocab_size());
     if (config_.vocab_size == 0) return {CheckLevel::kOk, fmt::format("{} ids", ids)};
     if (ids > config_.vocab_size) {
@@ -121,8 +125,8 @@ class Checker {
   }
 
   Finding record() {
-    text::EncodingRecord record = text::load_encoding(path_.string(), *tokenizer_);
-    Finding finding{CheckLevel::kOk, fmt::format("read from {}", text::encoding_path(path_.string()))};
+    text::EncodingRecord record = text::load_encoding(base_.string(), *tokenizer_);
+    Finding finding{CheckLevel::kOk, fmt::format("read from {}", text::encoding_path(base_.string()))};
     if (record.derived) {
       finding = {CheckLevel::kNote, "derived, as no record is there:"};
       details_ = record.reasons;
@@ -224,6 +228,7 @@ class Checker {
   }
 
   fs::path path_;
+  fs::path base_;  // what path_ stands on, if it is an adapter
   ModelOptions options_;
   std::vector<Check> checks_;
   std::vector<std::pair<std::string, std::string>> details_;  // of the check at hand

@@ -66,25 +66,14 @@ std::string adapted_identity(const std::string& base_identity, const fs::path& f
   return hash_hex(base_identity + " " + hash_of_weights(tensors) + " " + scale);
 }
 
-Model::Model(const fs::path& given, const ModelOptions& options)
-    : path_(given.string()), base_(given), options_(options) {
+Model::Model(const fs::path& given, const ModelOptions& options) : path_(given.string()), options_(options) {
   if (!fs::exists(given)) {
     fail(ErrorKind::kIo,
          "cannot open the model {}: no such file or folder; expected a Hugging Face folder, a GGUF file or a PEFT "
          "adapter",
          path_);
   }
-  adapted_ = nn::is_adapter_folder(given);
-  if (adapted_) {
-    base_ = nn::adapter_base(given);
-    if (!fs::exists(base_)) {
-      fail(ErrorKind::kIo,
-           "{}: the adapter's base model {} is not here; base_model_name_or_path in adapter_config.json "
-           "names it",
-           path_, quote(base_.string()));
-    }
-  }
-  const fs::path& path = base_;
+  const fs::path path = nn::base_of(given);
   if (!fs::is_directory(path)) {
     config_ = nn::config_from_gguf(formats::GgufFile(path));
   } else {
@@ -97,7 +86,9 @@ Model::Model(const fs::path& given, const ModelOptions& options)
   const text::EncodingRecord record = text::load_encoding(path.string(), tokenizer);
   encoder_ = std::make_unique<text::Encoder>(tokenizer, record);
   identity_ = hash_of_weights(*formats::open_weights(path));
-  if (adapted_) identity_ = adapted_identity(identity_, given);
+  const bool adapted = nn::is_adapter_folder(given);
+  if (adapted) identity_ = adapted_identity(identity_, given);
+  if (adapted && encoder_config_) fail(ErrorKind::kUnsupported, "{}: an adapter of an encoder is not read", path_);
   encoding_hash_ = hash_of_encoding(record);
   max_length_ = options.max_length > 0 ? options.max_length : record.max_length;
   if (max_length_ <= 0) max_length_ = config_.max_positions;
@@ -118,12 +109,7 @@ void Model::load() const {
     nn::check_row_invariance(options_.dtype,
                              encoder_config_ ? nn::product_shapes(*encoder_config_) : nn::product_shapes(config_));
     if (encoder_config_) {
-      if (adapted_) fail(ErrorKind::kUnsupported, "{}: an adapter of an encoder is not read", path_);
       bidirectional_ = nn::EncoderModel::load(path_, options_.dtype);
-    } else if (adapted_) {
-      nn::Weights weights = nn::load_weights(config_, *formats::open_weights(base_), options_.dtype);
-      nn::merge_adapter(nn::load_adapter(path_, config_, weights).adapter, weights);
-      transformer_ = std::make_shared<const nn::Transformer>(config_, std::move(weights));
     } else {
       transformer_ = nn::Transformer::load(path_, {.dtype = options_.dtype, .stored = options_.stored});
     }

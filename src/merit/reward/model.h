@@ -75,8 +75,6 @@ class Model {
   text::EncodeContext context_of(const data::Group& group) const;
 
   std::string path_;
-  std::filesystem::path base_;  // path_ but of an adapter
-  bool adapted_ = false;
   ModelOptions options_;
   nn::ModelConfig config_;
   std::optional<nn::EncoderConfig> encoder_config_;

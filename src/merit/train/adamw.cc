@@ -22,13 +22,11 @@ AdamW::AdamW(std::vector<Parameter> parameters, const AdamWOptions& options)
   }
 }
 
-double AdamW::scale_gradients(double scale) {
+double AdamW::gradient_norm() const {
   double sum = 0;
   for (const Parameter& parameter : parameters_) {
     if (!parameter.value.grad().defined()) continue;
-    at::Tensor grad = parameter.value.grad();
-    if (scale != 1) grad.mul_(scale);
-    const double norm = grad.to(at::kDouble).norm().item<double>();
+    const double norm = parameter.value.grad().to(at::kDouble).norm().item<double>();
     if (!std::isfinite(norm)) {
       fail(ErrorKind::kNumeric, "the gradient of {} is not finite; a lower learning rate or float32 may help",
            quote(parameter.name));

@@ -29,9 +29,9 @@ class AdamW {
 
   // One step from the parameters' gradients, which are cleared; a parameter without one stays as it is.
   void step(double learning_rate);
-  // The norm over all gradients, summed in float64 in the order of the parameters, each scaled by `scale` first.
-  // Error(kNumeric) naming a parameter whose gradient is not finite.
-  double scale_gradients(double scale);
+  // The norm over all gradients, summed in float64 in the order of the parameters. Error(kNumeric) naming a parameter
+  // whose gradient is not finite.
+  double gradient_norm() const;
   // Scales the gradients down to `max_norm` if `norm` is above it.
   void clip(double norm, double max_norm);
 

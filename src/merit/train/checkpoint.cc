@@ -1,5 +1,7 @@
 #include "merit/train/checkpoint.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <system_error>
 #include <vector>
@@ -12,6 +14,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kPrefix = "step-";
+constexpr const char* kBest = "best.safetensors";
 constexpr const char* kSchema = "merit.checkpoint/1";
 
 // Whole checkpoints, the oldest first.
@@ -61,6 +64,7 @@ void Checkpoints::save(const RunState& state, const AdamW& optimiser, const obje
                             {"best_loss", state.best_loss},
                             {"evaluations", state.evaluations},
                             {"since_best", state.since_best},
+                            {"evaluated", state.evaluated},
                             {"window", state.window},
                             {"identity", identity_}};
   write_file_atomic(building / "state.json", json.dump(1) + "\n");
@@ -69,6 +73,22 @@ void Checkpoints::save(const RunState& state, const AdamW& optimiser, const obje
   if (error) fail(ErrorKind::kIo, "cannot write the checkpoint {}: {}", target.string(), error.message());
   std::vector<fs::path> all = whole_ones(folder_);
   for (size_t i = 0; i + static_cast<size_t>(std::max<int64_t>(1, keep_)) < all.size(); ++i) fs::remove_all(all[i]);
+}
+
+void Checkpoints::save_best(std::span<const Parameter> parameters) {
+  fs::create_directories(folder_);
+  nn::NamedTensors tensors;
+  for (const Parameter& parameter : parameters) tensors.emplace_back(parameter.name, parameter.value.detach());
+  nn::save_tensors(folder_ / kBest, tensors);
+}
+
+void Checkpoints::load_best(std::span<const Parameter> parameters) {
+  const at::NoGradGuard no_grad;
+  const auto tensors = nn::load_tensors(folder_ / kBest);
+  for (const Parameter& parameter : parameters) {
+    at::Tensor value = parameter.value;
+    value.copy_(tensors.at(parameter.name));
+  }
 }
 
 std::optional<RunState> Checkpoints::load(AdamW& optimiser, objective::Loss& loss, int64_t threads) {
@@ -88,6 +108,7 @@ std::optional<RunState> Checkpoints::load(AdamW& optimiser, objective::Loss& los
   state.best_loss = json.at("best_loss").get<double>();
   state.evaluations = json.at("evaluations").get<int64_t>();
   state.since_best = json.at("since_best").get<int64_t>();
+  state.evaluated = json.at("evaluated").get<int64_t>();
   state.window = json.at("window");
   if (state.threads != threads) {
     fail(ErrorKind::kUsage,

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "merit/core/json.h"
@@ -20,7 +21,8 @@ struct RunState {
   double best_loss = 0;       // of evaluations
   int64_t evaluations = 0;
   int64_t since_best = 0;
-  OrderedJson window;  // what the next line of metrics.jsonl has gathered so far
+  int64_t evaluated = -1;  // the step of the last one
+  OrderedJson window;      // what the next line of metrics.jsonl has gathered so far
 };
 
 class Checkpoints {
@@ -29,6 +31,9 @@ class Checkpoints {
   Checkpoints(std::filesystem::path folder, OrderedJson identity, int64_t keep);
 
   void save(const RunState& state, const AdamW& optimiser, const objective::Loss& loss);
+  // The parameters of the best evaluation, in best.safetensors.
+  void save_best(std::span<const Parameter> parameters);
+  void load_best(std::span<const Parameter> parameters);
   // Loads the last checkpoint. Nothing if there is none. Error(kUsage) naming what differs for a checkpoint of another
   // run or number of threads.
   std::optional<RunState> load(AdamW& optimiser, objective::Loss& loss, int64_t threads);

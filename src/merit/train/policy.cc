@@ -81,6 +81,10 @@ Policy::Policy(const reward::Model& model, const PolicyOptions& options)
     fail(ErrorKind::kUnsupported, "{}: an encoder ({}) is not trained here; use a language model", path_,
          config_.architecture);
   }
+  if (nn::is_adapter_folder(path_)) {
+    fail(ErrorKind::kUnsupported, "{} is an adapter: merit model convert writes it merged into its base, to train on",
+         path_);
+  }
   const bool full = options.tune == Tune::kFull;
   const auto source = formats::open_weights(path_);
   const at::ScalarType held = full && options.dtype == at::kBFloat16 ? at::kFloat : options.dtype;
@@ -126,7 +130,8 @@ nn::VocabProjection Policy::vocab() const {
   return {matrix, config_.logit_scale, config_.logit_softcap};
 }
 
-objective::Batch Policy::forward(std::span<const Example* const> examples, objective::Needs needs) const {
+objective::Batch Policy::forward(std::span<const Example* const> examples, objective::Needs needs,
+                                 bool recompute) const {
   objective::Batch batch = structure_of(examples, needs);
   nn::ForestBuilder builder;
   std::vector<const Sequence*> sequences;
@@ -140,7 +145,7 @@ objective::Batch Policy::forward(std::span<const Example* const> examples, objec
   }
   const nn::Forest forest = builder.build();
   const auto rows = rows_of(forest);
-  const nn::ForwardOptions how = {adapter_.pieces.empty() ? nullptr : &adapter_, options_.recompute};
+  const nn::ForwardOptions how = {adapter_.pieces.empty() ? nullptr : &adapter_, recompute};
   const at::Tensor hidden = nn::forest_forward(config_, weights_, forest, options_.dtype, how);
   check_finite(hidden, rows, owners, parameters_);
 

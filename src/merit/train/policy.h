@@ -27,7 +27,6 @@ struct PolicyOptions {
   bool stored = false;
   int64_t outputs = 0;  // of a score head that learns too; 0: none
   uint64_t seed = 0;    // of new parameters
-  bool recompute = false;
 };
 
 class Policy {
@@ -41,8 +40,9 @@ class Policy {
   const nn::ModelConfig& config() const { return config_; }
 
   // The batch of these examples: its structure and what `needs` asks of the model, with gradients where grad mode is
-  // on. Reference log-probs are the caller's.
-  objective::Batch forward(std::span<const Example* const> examples, objective::Needs needs) const;
+  // on. Reference log-probs are the caller's. With `recompute` a layer keeps its input alone and runs again in
+  // backward.
+  objective::Batch forward(std::span<const Example* const> examples, objective::Needs needs, bool recompute) const;
 
   // Writes the result: an adapter in PEFT's layout with its head, or of a full run a Hugging Face folder.
   void save(const std::filesystem::path& folder) const;

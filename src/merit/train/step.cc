@@ -53,24 +53,45 @@ std::string culprits(const objective::Term& term, const Batch& batch, std::span<
 
 }  // namespace
 
-void MetricSums::add(const std::vector<Metric>& metrics) {
-  for (const Metric& metric : metrics) {
-    auto [at, fresh] = sums_.try_emplace(metric.name, metric);
-    if (fresh) continue;
-    Metric& sum = at->second;
-    switch (metric.merge) {
-      case Metric::Merge::kMean:
-        sum.sum += metric.sum;
-        sum.count += metric.count;
-        break;
-      case Metric::Merge::kMin:
-        sum.sum = std::min(sum.sum, metric.sum);
-        break;
-      case Metric::Merge::kMax:
-        sum.sum = std::max(sum.sum, metric.sum);
-        break;
-    }
+void MetricSums::add(const Metric& metric) {
+  auto [at, fresh] = sums_.try_emplace(metric.name, metric);
+  if (fresh) return;
+  Metric& sum = at->second;
+  switch (metric.merge) {
+    case Metric::Merge::kMean:
+      sum.sum += metric.sum;
+      sum.count += metric.count;
+      break;
+    case Metric::Merge::kMin:
+      sum.sum = std::min(sum.sum, metric.sum);
+      break;
+    case Metric::Merge::kMax:
+      sum.sum = std::max(sum.sum, metric.sum);
+      break;
   }
+}
+
+void MetricSums::add(const std::vector<Metric>& metrics) {
+  for (const Metric& metric : metrics) add(metric);
+}
+
+void MetricSums::add(const MetricSums& other) {
+  for (const auto& [name, metric] : other.sums_) add(metric);
+}
+
+OrderedJson MetricSums::to_json() const {
+  OrderedJson json = OrderedJson::object();
+  for (const auto& [name, metric] : sums_) json[name] = {metric.sum, metric.count, static_cast<int>(metric.merge)};
+  return json;
+}
+
+MetricSums MetricSums::from_json(const OrderedJson& json) {
+  MetricSums sums;
+  for (const auto& [name, value] : json.items()) {
+    sums.add(Metric{name, value.at(0).get<double>(), value.at(1).get<double>(),
+                    static_cast<Metric::Merge>(value.at(2).get<int>())});
+  }
+  return sums;
 }
 
 void MetricSums::write(OrderedJson& line, const std::string& prefix) const {
@@ -101,8 +122,13 @@ at::Tensor Stepper::reference_of(const Batch& batch, std::span<const Example* co
   return at_start && reference_->own() ? batch.logps.detach().clone() : reference_->logps(examples);
 }
 
+Batch Stepper::run(std::span<const Example* const> part) const {
+  const bool large = part.size() == 1 && part.front()->tokens() > token_budget_;
+  return policy_.forward(part, loss_.needs(), /*recompute=*/large);
+}
+
 Batch Stepper::forward(std::span<const Example* const> examples, bool at_start) const {
-  Batch batch = policy_.forward(examples, loss_.needs());
+  Batch batch = run(examples);
   batch.ref_logps = reference_of(batch, examples, at_start);
   return batch;
 }
@@ -132,9 +158,7 @@ at::Tensor Stepper::value(const objective::Result& result, const std::vector<dou
   return sum;
 }
 
-StepResult Stepper::learn(std::span<const Example* const> examples, bool at_start) {
-  const std::vector<Micro> parts = split(examples);
-  if (loss_.coupling() == objective::Coupling::kBatch) return coupled(parts, examples, true, at_start);
+StepResult Stepper::part_by_part(std::span<const Micro> parts, bool learn, bool at_start) const {
   const std::vector<double> all = totals(parts);
   StepResult step;
   for (const Micro& part : parts) {
@@ -144,24 +168,22 @@ StepResult Stepper::learn(std::span<const Example* const> examples, bool at_star
     for (const Example* example : part) step.tokens += example->tokens();
     if (!loss.defined()) continue;
     step.loss += loss.item<double>();
-    loss.backward();
+    if (learn) loss.backward();
   }
   return step;
+}
+
+StepResult Stepper::learn(std::span<const Example* const> examples, bool at_start) {
+  const std::vector<Micro> parts = split(examples);
+  return loss_.coupling() == objective::Coupling::kBatch ? coupled(parts, examples, true, at_start)
+                                                         : part_by_part(parts, true, at_start);
 }
 
 StepResult Stepper::evaluate(std::span<const Example* const> examples) const {
   const at::NoGradGuard no_grad;
   const std::vector<Micro> parts = split(examples);
-  if (loss_.coupling() == objective::Coupling::kBatch) return coupled(parts, examples, false, false);
-  const std::vector<double> all = totals(parts);
-  StepResult step;
-  for (const Micro& part : parts) {
-    const objective::Result result = loss_(forward(part, false));
-    const at::Tensor loss = value(result, all, part);
-    step.metrics.add(result.metrics);
-    if (loss.defined()) step.loss += loss.item<double>();
-  }
-  return step;
+  return loss_.coupling() == objective::Coupling::kBatch ? coupled(parts, examples, false, false)
+                                                         : part_by_part(parts, false, false);
 }
 
 Batch Stepper::gather(std::span<const Micro> parts, std::span<const Example* const> examples, bool at_start) const {
@@ -169,7 +191,7 @@ Batch Stepper::gather(std::span<const Micro> parts, std::span<const Example* con
   Batch whole = structure_of(examples, loss_.needs());
   std::vector<std::vector<at::Tensor>> pieces(model_parts().size());
   for (const Micro& part : parts) {
-    const Batch batch = policy_.forward(part, loss_.needs());
+    const Batch batch = run(part);
     for (size_t i = 0; i < pieces.size(); ++i) {
       const at::Tensor& piece = batch.*model_parts()[i];
       if (piece.defined()) pieces[i].push_back(piece.detach());
@@ -204,7 +226,7 @@ StepResult Stepper::coupled(std::span<const Micro> parts, std::span<const Exampl
   loss.backward();
   std::vector<int64_t> done(differentiable.size(), 0);
   for (const Micro& part : parts) {
-    const Batch batch = policy_.forward(part, loss_.needs());
+    const Batch batch = run(part);
     std::vector<at::Tensor> outputs, grads;
     size_t i = 0;
     for (at::Tensor Batch::*member : differentiable) {

@@ -17,9 +17,15 @@ namespace merit::train {
 class MetricSums {
  public:
   void add(const std::vector<objective::Metric>& metrics);
+  void add(const MetricSums& other);
   void write(OrderedJson& line, const std::string& prefix) const;
+  // Back and forth without loss, for checkpoints.
+  OrderedJson to_json() const;
+  static MetricSums from_json(const OrderedJson& json);
 
  private:
+  void add(const objective::Metric& metric);
+
   std::map<std::string, objective::Metric> sums_;
 };
 
@@ -44,12 +50,15 @@ class Stepper {
   using Micro = std::vector<const Example*>;
 
   std::vector<Micro> split(std::span<const Example* const> examples) const;
+  // The policy's tensors. One example of more tokens than the budget is run with its layers recomputed in backward.
+  objective::Batch run(std::span<const Example* const> part) const;
   objective::Batch forward(std::span<const Example* const> examples, bool at_start) const;
   at::Tensor reference_of(const objective::Batch& batch, std::span<const Example* const> examples, bool at_start) const;
   // sum of losses * weight / total over terms; checks that it is finite.
   at::Tensor value(const objective::Result& result, const std::vector<double>& totals,
                    std::span<const Example* const> examples) const;
   std::vector<double> totals(std::span<const Micro> parts) const;
+  StepResult part_by_part(std::span<const Micro> parts, bool learn, bool at_start) const;
   StepResult coupled(std::span<const Micro> parts, std::span<const Example* const> examples, bool learn,
                      bool at_start) const;
   // The whole step's tensors without gradients.

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <fstream>
-#include <limits>
+#include <string>
 
 #include "merit/core/error.h"
 #include "merit/core/file.h"
@@ -47,6 +47,14 @@ class MetricLog {
     bytes_ += text.size();
   }
   uint64_t bytes() const { return bytes_; }
+  // The last line of training and the last of an evaluation, as the file has them.
+  void last(OrderedJson& training, OrderedJson& evaluation) const {
+    std::ifstream in(file_);
+    for (std::string text; std::getline(in, text);) {
+      OrderedJson line = parse_ordered_json(text, file_.string());
+      (line.contains("loss") ? training : evaluation) = std::move(line);
+    }
+  }
 
  private:
   fs::path file_;
@@ -75,9 +83,8 @@ class Run {
       schedule_.warmup_steps = static_cast<int64_t>(std::ceil(options.warmup_ratio * static_cast<double>(total_)));
     }
     schedule_.at(0);  // refuses an unknown kind
-    state_.best_loss = std::numeric_limits<double>::max();
     state_.threads = at::get_num_threads();
-    state_.window = OrderedJson::object();
+    state_.window = {{"num_tokens", 0}, {"loss", 0.0}, {"steps", 0}};
   }
 
   TrainReport run(const TrainHooks& hooks) {
@@ -85,6 +92,7 @@ class Run {
     report.total_steps = total_;
     if (auto state = checkpoints_.load(optimiser_, loss_, state_.threads)) {
       state_ = *state;
+      metrics_ = MetricSums::from_json(state_.window.at("metrics"));
       log_.restore(state_.metric_bytes);
       report.resumed_from = state_.step;
       if (hooks.on_steps) hooks.on_steps(state_.step);
@@ -92,31 +100,32 @@ class Run {
       log_.start();
     }
     const auto began = std::chrono::steady_clock::now();
-    int64_t saved = state_.step;
-    while (state_.step < total_ && !report.stopped_early) {
+    while (state_.step < total_ && !out_of_patience()) {
       if (hooks.should_stop && hooks.should_stop()) {
         report.stopped = true;
         break;
       }
-      report.tokens += step(report);
+      report.tokens += step();
       if (hooks.on_steps) hooks.on_steps(1);
-      const bool due = options_.eval_steps > 0 && state_.step % options_.eval_steps == 0 && state_.step < total_;
-      if (due) report.stopped_early = !evaluate(report);
-      if (options_.save_steps > 0 && state_.step % options_.save_steps == 0) {
-        save();
-        saved = state_.step;
-      }
+      if (options_.eval_steps > 0 && state_.step % options_.eval_steps == 0) evaluate();
+      if (options_.save_steps > 0 && state_.step % options_.save_steps == 0) save();
     }
-    if (!report.stopped && !held_out_.empty() && !report.stopped_early) evaluate(report);
-    if (saved != state_.step) save();
+    if (!report.stopped) evaluate();
+    if (log_.bytes() != saved_bytes_ || state_.step != saved_step_) save();
+    if (!report.stopped && options_.load_best && state_.evaluations > 0)
+      checkpoints_.load_best(optimiser_.parameters());
     report.steps = state_.step;
+    report.stopped_early = !report.stopped && state_.step < total_;
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    log_.last(report.last, report.evaluation);
     return report;
   }
 
  private:
   void save() {
-    state_.metric_bytes = log_.bytes();
+    state_.metric_bytes = saved_bytes_ = log_.bytes();
+    saved_step_ = state_.step;
+    state_.window["metrics"] = metrics_.to_json();
     checkpoints_.save(state_, optimiser_, loss_);
   }
 
@@ -137,39 +146,49 @@ class Run {
     return out;
   }
 
-  int64_t step(TrainReport& report) {
+  // A line holds the means over the steps since the one before it; the norm and the rate are the last step's.
+  int64_t step() {
     const StepResult result = stepper_.learn(batch(state_.step), state_.step == 0);
-    const double norm = optimiser_.scale_gradients(1);
+    const double norm = optimiser_.gradient_norm();
     optimiser_.clip(norm, options_.max_grad_norm);
     const double rate = schedule_.at(state_.step);
     optimiser_.step(rate);
     ++state_.step;
-    state_.window["num_tokens"] = state_.window.value("num_tokens", int64_t{0}) + result.tokens;
-    if (state_.step % options_.logging_steps == 0 || state_.step == total_ || state_.step == 1) {
-      OrderedJson line = {
-          {"step", state_.step},   {"epoch", static_cast<double>(state_.step) / static_cast<double>(steps_an_epoch_)},
-          {"loss", result.loss},   {"grad_norm", norm},
-          {"learning_rate", rate}, {"num_tokens", state_.window["num_tokens"]}};
-      result.metrics.write(line, "");
-      log_.write(line);
-      report.last = std::move(line);
-    }
+    OrderedJson& window = state_.window;
+    window["num_tokens"] = window["num_tokens"].get<int64_t>() + result.tokens;
+    window["loss"] = window["loss"].get<double>() + result.loss;
+    window["steps"] = window["steps"].get<int64_t>() + 1;
+    metrics_.add(result.metrics);
+    if (state_.step % options_.logging_steps != 0 && state_.step != total_ && state_.step != 1) return result.tokens;
+    OrderedJson line = {{"step", state_.step},
+                        {"epoch", static_cast<double>(state_.step) / static_cast<double>(steps_an_epoch_)},
+                        {"loss", window["loss"].get<double>() / window["steps"].get<double>()},
+                        {"grad_norm", norm},
+                        {"learning_rate", rate},
+                        {"num_tokens", window["num_tokens"]}};
+    metrics_.write(line, "");
+    log_.write(line);
+    metrics_ = MetricSums();
+    window["loss"] = 0.0;
+    window["steps"] = 0;
     return result.tokens;
   }
 
-  // False if the run is to stop: no better loss for `patience` evaluations.
-  bool evaluate(TrainReport& report) {
-    if (held_out_.empty()) return true;
+  void evaluate() {
+    if (held_out_.empty() || state_.evaluated == state_.step) return;
     const StepResult result = stepper_.evaluate(held_out_);
     OrderedJson line = {{"step", state_.step}, {"eval_loss", result.loss}, {"eval_examples", held_out_.size()}};
     result.metrics.write(line, "eval_");
     log_.write(line);
-    report.evaluation = std::move(line);
+    const bool better = state_.evaluations == 0 || result.loss < state_.best_loss;
+    if (better && options_.load_best) checkpoints_.save_best(optimiser_.parameters());
+    if (better) state_.best_loss = result.loss;
+    state_.since_best = better ? 0 : state_.since_best + 1;
+    state_.evaluated = state_.step;
     ++state_.evaluations;
-    state_.since_best = result.loss < state_.best_loss ? 0 : state_.since_best + 1;
-    state_.best_loss = std::min(state_.best_loss, result.loss);
-    return options_.patience <= 0 || state_.since_best < options_.patience;
   }
+
+  bool out_of_patience() const { return options_.patience > 0 && state_.since_best >= options_.patience; }
 
   objective::Loss& loss_;
   std::span<const Example> examples_;
@@ -185,6 +204,9 @@ class Run {
   int64_t epoch_ = -1;
   std::vector<size_t> order_;
   RunState state_;
+  MetricSums metrics_;  // since the last line
+  int64_t saved_step_ = -1;
+  uint64_t saved_bytes_ = 0;
 };
 
 }  // namespace

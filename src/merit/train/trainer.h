@@ -40,6 +40,7 @@ struct TrainOptions {
   int64_t save_total_limit = 2;  // checkpoints kept, the last ones
   int64_t eval_steps = 0;        // 0: at the end only, if there is something to evaluate on
   int64_t patience = 0;          // above 0: stop after this many evaluations without a better loss
+  bool load_best = false;        // end with the parameters of the best evaluation
   uint64_t seed = 42;
 };
 

@@ -6,6 +6,7 @@
 #include "merit/verify/parser.h"
 #include "merit/verify/prose.h"
 #include "merit/verify/reading.h"
+#include "merit/verify/stated.h"
 
 namespace merit::verify {
 namespace {

@@ -13,8 +13,4 @@ namespace merit::verify {
 // "reading:".
 Decision compare_answers(const Expr& reference, const Expr& answer, const VerifyOptions& options, Budget& budget);
 
-// The value an answer states: the right side of "x = 5", of "3 + 4 = 7" and of "f(x) = x + 1", without what stands
-// behind a sign of approximation. `name`: what is said to have it, or "".
-const Expr& stated_value(const Expr& e, std::string& name);
-
 }  // namespace merit::verify

@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "merit/core/strings.h"
-#include "merit/verify/compare.h"
 #include "merit/verify/date.h"
 #include "merit/verify/mark.h"
 #include "merit/verify/parser.h"
 #include "merit/verify/prose.h"
+#include "merit/verify/stated.h"
 #include "merit/verify/units.h"
 
 namespace merit::verify {

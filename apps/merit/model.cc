@@ -9,6 +9,7 @@
 #include "merit/core/json.h"
 #include "merit/core/strings.h"
 #include "merit/formats/weights.h"
+#include "merit/nn/adapter_file.h"
 #include "merit/nn/convert.h"
 #include "merit/nn/encoder_sentence.h"
 #include "merit/nn/head.h"
@@ -29,7 +30,7 @@ struct InfoOptions {
 };
 
 void bind_info(CLI::App& app, InfoOptions& options) {
-  app.add_option("model", options.path, "A Hugging Face folder or a GGUF file")->required();
+  app.add_option("model", options.path, "A Hugging Face folder, a GGUF file or an adapter")->required();
   bind_json(app, options.output);
 }
 
@@ -48,7 +49,8 @@ int run_info(const InfoOptions& options, const CLI::App& command) {
   const reward::Model model(options.path, {});
   const nn::ModelConfig& config = model.config();
   const text::EncodingRecord& record = model.encoder().record();
-  const auto weights = formats::open_weights(options.path);
+  const std::filesystem::path base = nn::base_of(options.path);
+  const auto weights = formats::open_weights(base);
   std::map<std::string, std::pair<uint64_t, uint64_t>> types;  // name -> (tensors, bytes)
   for (const formats::TensorView& tensor : weights->tensors()) {
     auto& [count, bytes] = types[std::string(formats::name(tensor.dtype))];
@@ -70,6 +72,7 @@ int run_info(const InfoOptions& options, const CLI::App& command) {
   summary["encoding_hash"] = model.encoding_hash();
 
   report::Table table({{"model"}, {options.path}});
+  if (base != options.path) table.add_row({"an adapter on", base.string()});
   table.add_row({"architecture", config.architecture});
   table.add_row({"parameters", report::format_count(static_cast<uint64_t>(parameters))});
   table.add_row({"layers x hidden size", fmt::format("{} x {}", config.layers, config.hidden_size)});

@@ -104,6 +104,7 @@ void bind(CLI::App& app, TrainCommand& options) {
                  "Tokens computed in one pass; changes speed, memory and, but for --tune head, last bits")
       ->check(CLI::Range(int64_t{16}, int64_t{1} << 24))
       ->capture_default_str();
+  app.add_flag("--dry-run", options.dry_run, "Say what --tune lora or full would cost, and train nothing");
   bind_head(app, options);
   bind_trainer(app, options);
 }
@@ -215,13 +216,17 @@ int run(const TrainCommand& options, const CLI::App& command) {
   }
   for (const auto& [flag, value] : std::map<std::string, std::string>{
            {"DATA", options.data.data}, {"--model", options.model.model}, {"--out", options.output.out}}) {
-    if (value.empty()) fail(ErrorKind::kUsage, "{} is required", flag);
+    if (value.empty() && !(options.dry_run && flag == "--out")) fail(ErrorKind::kUsage, "{} is required", flag);
   }
   objective::find_objective(options.objective).make(options.objective_settings());  // refuses what does not fit
   const bool reward = options.objective == "bradley_terry";
   const std::string tune = !options.tune.empty() ? options.tune : reward ? "head" : "lora";
   if (tune == "head" && !reward) {
     fail(ErrorKind::kUsage, "--tune head fits bradley_terry alone; {} needs --tune lora or full", options.objective);
+  }
+  if (tune == "head" && options.dry_run) {
+    fail(ErrorKind::kUsage,
+         "--dry-run is of --tune lora and full; `merit score --dry-run` has the cost of a head's pass");
   }
   return tune == "head" ? fit_head(options, command) : train_policy(options, command);
 }

@@ -24,6 +24,7 @@ struct TrainCommand {
   train::TrainOptions train;
   nn::AdapterOptions lora;
   bool stored = false;
+  bool dry_run = false;
   std::vector<std::string> attributes;
   std::string step_separator = "\n";
   std::string eval;       // a file of held-out groups

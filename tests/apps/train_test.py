@@ -228,6 +228,20 @@ def test_a_changed_data_file_is_refused_on_resume(tmp_path, tiny, ranked):
     assert result.returncode == 2 and "data.jsonl was" in result.stderr, result.stderr
 
 
+def test_a_dry_run_counts_steps_and_tokens_and_writes_nothing(tmp_path, tiny, ranked):
+    args = ["--model", tiny, "--objective", "dpo", "--batch-size", 5, "--num-train-epochs", 2, "--json"]
+    plan = json.loads(run("train", ranked, *args, "--dry-run").stdout)["estimate"]
+    assert plan["steps"] == 6  # twelve groups, three steps an epoch
+    done = json.loads(run("train", ranked, *args, "--out", tmp_path / "out").stdout)
+    assert done["result"]["steps"] == 6
+    # Two epochs; the estimate counts a short last batch as a whole one.
+    assert done["tokens"] <= plan["tokens_asked"] <= done["tokens"] * 15 / 12 + 1
+    bad = run("train", ranked, *args, "--out", "/proc/nothing")
+    assert bad.returncode == 1 and "cannot make the folder /proc/nothing" in bad.stderr
+    info = run("model", "info", tmp_path / "out")
+    assert info.returncode == 0 and "an adapter on" in info.stdout, info.stderr
+
+
 def test_the_table_of_objectives(tmp_path):
     listed = json.loads(run("train", "--objective", "list", "--json").stdout)["objectives"]
     assert {"sft", "bradley_terry", "dpo", "kto", "simpo"} <= {row["name"] for row in listed}

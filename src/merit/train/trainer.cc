@@ -61,6 +61,10 @@ class MetricLog {
   uint64_t bytes_ = 0;
 };
 
+int64_t steps_an_epoch(const TrainOptions& options, size_t examples) {
+  return (static_cast<int64_t>(examples) + options.batch_size - 1) / options.batch_size;
+}
+
 class Run {
  public:
   Run(Policy& policy, objective::Loss& loss, std::span<const Example> examples, std::span<const Example> held_out,
@@ -73,10 +77,8 @@ class Run {
         checkpoints_(out / "checkpoints", identity, options.save_total_limit),
         log_(out / "metrics.jsonl") {
     for (const Example& example : held_out) held_out_.push_back(&example);
-    steps_an_epoch_ = (static_cast<int64_t>(examples.size()) + options.batch_size - 1) / options.batch_size;
-    total_ = options.max_steps > 0
-                 ? options.max_steps
-                 : static_cast<int64_t>(std::ceil(options.epochs * static_cast<double>(steps_an_epoch_)));
+    steps_an_epoch_ = steps_an_epoch(options, examples.size());
+    total_ = planned_steps(options, examples.size());
     schedule_ = options.schedule;
     schedule_.total_steps = total_;
     if (schedule_.warmup_steps == 0) {
@@ -95,10 +97,10 @@ class Run {
       metrics_ = MetricSums::from_json(state_.window.at("metrics"));
       log_.restore(state_.metric_bytes);
       report.resumed_from = state_.step;
-      if (hooks.on_steps) hooks.on_steps(state_.step);
     } else {
       log_.start();
     }
+    if (hooks.on_begin) hooks.on_begin(state_.step, total_);
     const auto began = std::chrono::steady_clock::now();
     while (state_.step < total_ && !out_of_patience()) {
       if (hooks.should_stop && hooks.should_stop()) {
@@ -210,6 +212,11 @@ class Run {
 };
 
 }  // namespace
+
+int64_t planned_steps(const TrainOptions& options, size_t examples) {
+  if (options.max_steps > 0) return options.max_steps;
+  return static_cast<int64_t>(std::ceil(options.epochs * static_cast<double>(steps_an_epoch(options, examples))));
+}
 
 TrainReport train(Policy& policy, objective::Loss& loss, std::span<const Example> examples,
                   std::span<const Example> held_out, const Reference* reference, const TrainOptions& options,

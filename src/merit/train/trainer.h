@@ -56,7 +56,11 @@ struct TrainReport {
   OrderedJson evaluation;      // the last evaluation
 };
 
+// Steps of a whole run over `examples`.
+int64_t planned_steps(const TrainOptions& options, size_t examples);
+
 struct TrainHooks {
+  std::function<void(int64_t done, int64_t total)> on_begin;  // steps that a checkpoint has, and of the whole run
   std::function<void(int64_t steps)> on_steps;
   std::function<bool()> should_stop;
 };

@@ -232,6 +232,31 @@ def test_a_changed_data_file_is_refused_on_resume(tmp_path, tiny, ranked):
     assert result.returncode == 2 and "data.jsonl was" in result.stderr, result.stderr
 
 
+def test_f37_a_pair_that_is_cut_to_the_same_tokens_is_left_out_and_counted(tmp_path, tiny):
+    long = "x" * 200
+    data = write_rows(tmp_path / "pairs.jsonl", [{"id": "cut", "prompt": "p", "chosen": long + "a", "rejected": long + "b"},
+                                                 {"id": "short", "prompt": "p", "chosen": "a", "rejected": "b"}])
+    result = train(data, tiny, tmp_path / "out", "dpo", "--max-length", 64)
+    assert result.returncode == 0, result.stderr
+    told = json.loads(result.stdout)["result"]
+    assert told["examples"] == 1 and told["truncated"] == 2, told
+    assert told["left_out"]["a pair whose answers are the same tokens, or are cut to the same"] == 1
+
+
+def test_f39_order_weights_and_log_after_a_resume_are_those_of_a_whole_run(tmp_path, tiny, ranked):
+    data, out = write_rows(tmp_path / "ten.jsonl", rows(ranked)[:10]), tmp_path / "out"
+    args = ["--batch-size", 1, "--num-train-epochs", 3, "--save-steps", 13, "--save-total-limit", 9, "--learning-rate", 1e-3]
+    assert train(data, tiny, out, "dpo", *args).returncode == 0
+    whole = {name: (out / name).read_bytes() for name in ADAPTER}
+    # As a run that was stopped after step 13 left it, with lines in the log that came later.
+    for later in sorted((out / "checkpoints").iterdir())[1:]:
+        shutil.rmtree(later)
+    (out / "adapter_model.safetensors").unlink()
+    assert [c.name for c in (out / "checkpoints").iterdir()] == ["step-00000013"]
+    assert train(data, tiny, out, "dpo", *args).returncode == 0
+    assert whole == {name: (out / name).read_bytes() for name in ADAPTER}
+
+
 def test_a_dry_run_counts_steps_and_tokens_and_writes_nothing(tmp_path, tiny, ranked):
     args = ["--model", tiny, "--objective", "dpo", "--batch-size", 5, "--num-train-epochs", 2, "--json"]
     plan = json.loads(run("train", ranked, *args, "--dry-run").stdout)["estimate"]

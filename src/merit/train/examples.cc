@@ -142,12 +142,17 @@ class Maker {
     return out;
   }
 
-  void relate(const std::vector<double>& labels, Example& example) const {
+  void relate(const std::vector<double>& labels, Example& example) {
     const auto count = static_cast<int32_t>(labels.size());
     if (needs_ & objective::kPairs) {
       for (int32_t c = 0; c < count; ++c) {
         for (int32_t r = 0; r < count; ++r) {
-          if (labels[static_cast<size_t>(c)] > labels[static_cast<size_t>(r)]) example.pairs.emplace_back(c, r);
+          if (!(labels[static_cast<size_t>(c)] > labels[static_cast<size_t>(r)])) continue;
+          if (example.sequences[static_cast<size_t>(c)].ids == example.sequences[static_cast<size_t>(r)].ids) {
+            ++out_.left_out["a pair whose answers are the same tokens, or are cut to the same"];
+          } else {
+            example.pairs.emplace_back(c, r);
+          }
         }
       }
     }
